@@ -1,0 +1,45 @@
+# The two commands a newcomer needs are `make demo` and `make test`; CONTRIBUTING.md has the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check clean
+
+help:
+	@echo "make demo   create a chat: with FANVUE_ACCESS_TOKEN and USERS=\"uuid …\" on the real API, else on a fake"
+	@echo "make test   run all tests"
+	@echo "make check  lint and type-check"
+	@echo "make clean  remove what these commands made"
+
+demo: $(VENV)/.package
+	@$(BIN)/python docs/examples/create_chat.py $(USERS)
+
+test: $(VENV)/.dev
+	PYTHONDEVMODE=1 $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/pyright --verifytypes fanvue_async --ignoreexternal
+
+clean:
+	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+
+$(VENV)/.package: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed; '$(PYTHON)' was not found. Try: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $$($(PYTHON) --version) is too old. Try: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Setting up $(VENV) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --editable . --constraint constraints.txt || { echo "The dependencies could not be installed; is a package index within reach of pip?"; exit 1; }
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.package requirements-dev.txt
+	@echo "Installing what the tests need …"
+	@$(PIP) install --requirement requirements-dev.txt --constraint constraints.txt || { echo "The test dependencies could not be installed; is a package index within reach of pip?"; exit 1; }
+	@touch $@

@@ -1,0 +1,234 @@
+"""Settings, checked when they are built: one that cannot work never gets as far as a request."""
+
+from __future__ import annotations
+
+import math
+import re
+import ssl
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from fanvue_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_DAY = 86_400.0
+_LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?",
+    re.IGNORECASE,
+)
+_PATH = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
+_DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+_VERSION = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_USER_AGENT = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?")
+_HOST_LENGTH = 253
+_LABEL_LENGTH = 63
+
+
+def _number(
+    low: float, high: float, *, above: bool = False
+) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """Make an attrs validator for a finite number; bool is none, whatever Python says."""
+    rule = f"greater than {low:g} and at most {high:g}" if above else f"from {low:g} to {high:g}"
+
+    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        whole = str(attribute.type) == "int"  # annotations are text here
+        kinds = int if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
+            raise ConfigurationError(
+                message=f"{attribute.name} must be {'an integer' if whole else 'a number'}"
+            )
+        if not (low < value if above else low <= value) or value > high:
+            raise ConfigurationError(message=f"{attribute.name} must be {rule}")
+
+    return check
+
+
+def _boolean(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(message=f"{attribute.name} must be True or False")
+
+
+@attrs.frozen
+class Timeout:
+    """How long a call may take, in seconds, each up to one day.
+
+    Raises:
+        ConfigurationError: a value is no finite number, or out of range.
+
+    """
+
+    total: float = attrs.field(default=60.0, validator=_number(0, _DAY, above=True))
+    """The whole call: waiting for a free connection, all attempts, all waits, decoding."""
+    attempt: float = attrs.field(default=15.0, validator=_number(0, _DAY, above=True))
+    """One attempt, from taking up a connection to the last byte of the answer."""
+    connect: float = attrs.field(default=5.0, validator=_number(0, _DAY, above=True))
+    """The part of an attempt that looks up, connects and does the TLS handshake."""
+
+
+@attrs.frozen
+class Limits:
+    """How many connections a client opens, and how long it keeps idle ones.
+
+    Raises:
+        ConfigurationError: a value is no finite number, or out of range.
+
+    """
+
+    max_connections: int = attrs.field(default=100, validator=_number(1, 65_535))
+    """Connections open at once; further calls wait in a queue, bounded by ``Timeout.total``."""
+    keepalive_expiry: float = attrs.field(default=4.0, validator=_number(0, _DAY))
+    """Seconds after which an idle connection is not used again; 0 closes each after its answer.
+
+    It should be less than what the server allows; Fanvue's own limit is not documented, and
+    common servers close after 5 seconds.
+    """
+
+
+@attrs.frozen
+class RetryPolicy:
+    """When and how often a call is tried again after a transient failure.
+
+    Raises:
+        ConfigurationError: a value is out of range or of the wrong type.
+
+    """
+
+    max_attempts: int = attrs.field(default=3, validator=_number(1, 10))
+    """Attempts in all, the first one included."""
+    wait_initial: float = attrs.field(default=0.5, validator=_number(0, _DAY))
+    """Seconds: retry k waits a random time up to ``wait_initial * 2**(k - 1)``."""
+    wait_max: float = attrs.field(default=8.0, validator=_number(0, _DAY))
+    """Seconds: the upper end of that range never grows over this."""
+    retry_after_max: float = attrs.field(default=30.0, validator=_number(0, _DAY))
+    """Seconds: a server that asks for a longer wait gets no retry; the error is raised at once."""
+    repeat_unknown: bool = attrs.field(default=True, validator=_boolean)
+    """Whether an idempotent call is repeated when the API may have processed it already.
+
+    False repeats only what provably never left.
+    """
+
+    @classmethod
+    def never(cls) -> RetryPolicy:
+        """Make the policy of a single attempt."""
+        return cls(max_attempts=1)
+
+
+def checked_base_url(text: str) -> str:
+    """Return the base URL without a trailing slash, or refuse it.
+
+    Raises:
+        ConfigurationError: not an absolute https URL (http for loopback) of host, port and path.
+
+    """
+    name = "base_url"
+    if not isinstance(text, str):
+        raise ConfigurationError(message=f"{name} must be a str")
+    origin = _ORIGIN.match(text)
+    if origin is None:
+        raise ConfigurationError(
+            message=f"{name} must be https://host, with an optional port and path, in ASCII"
+        )
+    path = text[origin.end() :]
+    if path and not is_safe_path(path):
+        raise ConfigurationError(
+            message=f"{name} must end with its path: no userinfo, query, fragment or dot segment"
+        )
+    host, port = origin["host"].lower(), origin["port"]
+    if not _is_host(host) or (port is not None and not 0 < int(port) < 65_536):  # noqa: PLR2004
+        raise ConfigurationError(message=f"{name} must name a valid host and port")
+    scheme = origin["scheme"].lower()
+    if scheme == "http" and host not in _LOOPBACK:
+        raise ConfigurationError(
+            message=f"{name} must use https; http is for 127.0.0.1, [::1] and localhost only"
+        )
+    return f"{scheme}://{host}{f':{int(port)}' if port else ''}{path.rstrip('/')}"
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether ``host`` is a name or an address that means the same to every parser."""
+    if host.startswith("["):
+        return _is_address(IPv6Address, host[1:-1])
+    labels = host.removesuffix(".").split(".")
+    last = labels[-1]
+    if last.isdigit() or last.startswith("0x"):  # 127.1 and 0x7f.1 are 127.0.0.1 to some
+        return _is_address(IPv4Address, host)
+    return len(host) <= _HOST_LENGTH and all(
+        0 < len(label) <= _LABEL_LENGTH and label[0] != "-" != label[-1] for label in labels
+    )
+
+
+def _is_address(kind: type[IPv4Address | IPv6Address], text: str) -> bool:
+    try:
+        kind(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def is_safe_path(path: str) -> bool:
+    """Tell whether a path can only stay below the base URL: RFC 3986, no ``//`` or ``..``."""
+    return (
+        _PATH.fullmatch(path) is not None
+        and not path.startswith("//")
+        and not _DOT_SEGMENT.search(path)
+    )
+
+
+def checked_api_version(text: str) -> str:
+    """Return the value of the ``X-Fanvue-API-Version`` header, or refuse it."""
+    if not isinstance(text, str) or not _VERSION.fullmatch(text):
+        raise ConfigurationError(message="api_version must be a str such as '2025-06-26'")
+    return text
+
+
+def checked_timeout(value: Timeout | float) -> Timeout:
+    """Return a Timeout; a plain number means its ``total``."""
+    if isinstance(value, Timeout):
+        return value
+    return Timeout(total=value)
+
+
+def checked_retry(value: RetryPolicy) -> RetryPolicy:
+    """Return the policy, or refuse what is none."""
+    if not isinstance(value, RetryPolicy):
+        raise ConfigurationError(message="retry must be a RetryPolicy")
+    return value
+
+
+def checked_user_agent(text: str | None) -> str | None:
+    """Return the application's part of the ``User-Agent`` header, or refuse it."""
+    if text is not None and not (isinstance(text, str) and _USER_AGENT.fullmatch(text)):
+        raise ConfigurationError(message="user_agent must be up to 256 printable ASCII characters")
+    return text
+
+
+def checked_ssl(context: ssl.SSLContext | None) -> ssl.SSLContext | None:
+    """Return the TLS context; one that does not verify the server is refused."""
+    if context is None:
+        return None
+    if not isinstance(context, ssl.SSLContext):
+        raise ConfigurationError(message="ssl must be an ssl.SSLContext")
+    if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
+        raise ConfigurationError(message="ssl must verify the server's certificate and host name")
+    return context
+
+
+def checked_proxy(text: str | None) -> tuple[str, str] | None:
+    """Split a proxy URL into its address and its userinfo, or refuse it."""
+    if text is None:
+        return None
+    rule = "proxy must be http://host:port, with an optional user:password@"
+    scheme, separator, rest = text.partition("://") if isinstance(text, str) else ("", "", "")
+    userinfo, _, authority = rest.rpartition("@")
+    address = f"{scheme}{separator}{authority.removesuffix('/')}"
+    origin = _ORIGIN.fullmatch(address)
+    if origin is None or not _is_host(origin["host"].lower()):
+        raise ConfigurationError(message=rule)
+    if userinfo and (":" not in userinfo or not userinfo.isascii() or not userinfo.isprintable()):
+        raise ConfigurationError(message=rule)
+    return address, userinfo

@@ -1,0 +1,380 @@
+"""What a client and its views share: connections, the queue for them, and their accounts' state."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import random
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+from weakref import WeakSet
+
+import aiohttp
+import attrs
+from yarl import URL
+
+from fanvue_async import config
+from fanvue_async.errors import ClientStateError, ConfigurationError, clean
+from fanvue_async.exchange import Route
+from fanvue_async.limits import RATE_LIMIT_HEADERS, RateLimit
+from fanvue_async.retry import Quota, RetryEvent
+from fanvue_async.version import __version__
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from aiohttp.client_proto import ResponseHandler
+
+logger = logging.getLogger("fanvue_async")
+logger.addHandler(logging.NullHandler())
+
+_MAX_ACCOUNTS = 10_000
+_HEADER_LENGTH = 200
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A connector that drops an idle connection on which the server has spoken out of turn.
+
+    What came unasked would be taken for the answer to the next request, and every later answer
+    would be one off: https://github.com/aio-libs/aiohttp/issues/13656
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature of aiohttp
+    ) -> aiohttp.connector.Connection:
+        connection = await super().connect(req, traces, timeout)
+        while connection.protocol is not None and connection.protocol.should_close:
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        return connection
+
+
+class Places:
+    """The queue for connections: first come, first served, and left in O(1).
+
+    asyncio.Semaphore scans its cancelled waiters, so closing under 10,000 of them takes seconds.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+
+    def take(self) -> bool:
+        """Take a place if one is free."""
+        if self._free:
+            self._free -= 1
+            return True
+        return False
+
+    async def wait(self) -> None:
+        """Wait until a place is handed over."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters[waiter] = None
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                self._waiters.pop(waiter, None)
+            else:  # the place was handed over in the moment of the cancellation
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Hand the place over to whoever waits longest."""
+        while self._waiters:
+            waiter, _ = self._waiters.popitem(last=False)
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._free += 1
+
+
+@attrs.define(eq=False)
+class Account:
+    """What is known of one account, whoever acts for it: its rate limit and its retry quota."""
+
+    quota: Quota
+    _reported: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+    def note(self, headers: Mapping[str, str]) -> None:
+        """Keep the rate limit that an answer reports; it is parsed only when somebody asks."""
+        if RATE_LIMIT_HEADERS[0] in headers:
+            self._reported = {name: headers.get(name, "") for name in RATE_LIMIT_HEADERS}
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The rate limit as the newest answer reported it."""
+        return RateLimit.from_headers(self._reported)
+
+
+class Accounts:
+    """The accounts used last, up to 10,000."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._shared_quota = Quota.of_pool(clock)
+        self._accounts: OrderedDict[str, Account] = OrderedDict()
+
+    def get(self, key: str) -> Account:
+        """Return the account of that name, new if it was not used lately."""
+        account = self._accounts.get(key)
+        if account is None:
+            account = self._accounts[key] = Account(Quota(self._clock, shared=self._shared_quota))
+            if len(self._accounts) > _MAX_ACCOUNTS:
+                self._accounts.popitem(last=False)
+        else:
+            self._accounts.move_to_end(key)
+        return account
+
+    def find(self, key: str) -> Account | None:
+        """Return the account of that name if it was used lately."""
+        return self._accounts.get(key)
+
+
+@attrs.define
+class Seams:
+    """Where time and chance come in; tests replace them, so that none waits."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random
+
+
+class Pool:
+    """The connections of one client, in one event loop of one process."""
+
+    def __init__(  # noqa: PLR0913 - the client's settings, from one caller
+        self,
+        *,
+        base_url: str,
+        api_version: str,
+        limits: config.Limits | None,
+        borrowed: aiohttp.ClientSession | None,
+        ssl: ssl_module.SSLContext | None,
+        proxy: str | None,
+        user_agent: str | None,
+        on_retry: Callable[[RetryEvent], None] | None,
+    ) -> None:
+        self.seams = seams = Seams()
+        self.accounts = Accounts(lambda: seams.clock())  # noqa: PLW0108 - the clock may be replaced
+        self.common_headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": _user_agent(config.checked_user_agent(user_agent)),
+            "X-Fanvue-API-Version": config.checked_api_version(api_version),
+        }
+        self.route = _route(config.checked_ssl(ssl), config.checked_proxy(proxy))
+        self.used_connections: WeakSet[ResponseHandler] = WeakSet()
+        self.closing = False
+        self._base_url = config.checked_base_url(base_url)
+        self._limits = _checked_limits(limits, borrowed)
+        self._borrowed = borrowed
+        self._on_retry = on_retry
+        self._urls: dict[str, URL] = {}
+        self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._http: aiohttp.ClientSession | None = None
+        self.places: Places
+        """The queue for connections, there as soon as the pool is open."""
+        self._in_flight: set[asyncio.Timeout] = set()
+        self._idle = asyncio.Event()
+        self._deprecation_told = False
+        self._hook_failure_told = False
+
+    def refusal(self) -> str | None:
+        """Say why this pool cannot be used here and now; None if it can."""
+        if self.closing:
+            return "the client is closed"
+        try:
+            here = os.getpid(), asyncio.get_running_loop()
+        except RuntimeError:
+            return "the client needs a running event loop of the process that it was made in"
+        if self._home is None:
+            return self._borrowed_refusal(here[1])
+        if here != self._home:
+            return "the client belongs to another event loop or process; make one there"
+        if self._http is not None and self._http.closed:
+            return "the session that the client borrowed is closed"
+        return None
+
+    def open(self) -> aiohttp.ClientSession:
+        """Return the aiohttp session, made on the first call; ``refusal`` must be None."""
+        if self._http is None:
+            self._home = os.getpid(), asyncio.get_running_loop()
+            self._http, places = self._make_http()
+            self.places = Places(places)
+        return self._http
+
+    def start(self) -> None:
+        """Make the connections' pool now and here instead of on the first call.
+
+        Raises:
+            ClientStateError: it cannot be used here and now.
+
+        """
+        if refusal := self.refusal():
+            raise ClientStateError(message=refusal)
+        self.open()
+
+    def _borrowed_refusal(self, loop: asyncio.AbstractEventLoop) -> str | None:
+        if self._borrowed is None:
+            return None
+        if self._borrowed.closed:
+            return "the session that the client borrowed is closed"
+        # aiohttp's public property for this warns that it is deprecated, and names no other.
+        if self._borrowed._loop is not loop:  # noqa: SLF001
+            return "the session that the client borrowed belongs to another event loop"
+        return None
+
+    def _make_http(self) -> tuple[aiohttp.ClientSession, int]:
+        """Make a session of our own, on our connector or on the borrowed one, and count its places.
+
+        aiohttp's own session defaults (headers, cookies, auth, middlewares, raise_for_status) are
+        those of the borrowed session's owner, so only its connector and its tracing are taken.
+        """
+        limits = self._limits
+        places = limits.max_connections
+        connector: aiohttp.BaseConnector | None
+        traces: list[aiohttp.TraceConfig] = []
+        if self._borrowed is not None:
+            connector = self._borrowed.connector
+            assert connector is not None
+            places = min(
+                limit
+                for limit in (places, connector.limit, connector.limit_per_host)
+                if limit  # 0 means no limit
+            )
+            traces = self._borrowed.trace_configs
+        elif limits.keepalive_expiry:
+            connector = _Connector(limit=places, keepalive_timeout=limits.keepalive_expiry)
+        else:
+            connector = _Connector(limit=places, force_close=True)
+        http = aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=self._borrowed is None,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=traces,
+        )
+        return http, places
+
+    def url(self, path: str) -> URL:
+        """Return the address of a safe path below the base URL."""
+        return URL(self._base_url + path, encoded=True)
+
+    def fixed_url(self, path: str) -> URL:
+        """Return the address of a path that belongs to an operation, built once."""
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = self.url(path)
+        return url
+
+    def enter(self, scope: asyncio.Timeout) -> None:
+        """Register the scope of a wait, so that closing can end it."""
+        self._in_flight.add(scope)
+
+    def leave(self, scope: asyncio.Timeout) -> None:
+        """Forget the scope of a wait that is over."""
+        self._in_flight.discard(scope)
+        if self.closing and not self._in_flight:
+            self._idle.set()
+
+    async def aclose(self) -> None:
+        """Refuse new calls, end those in flight, then close the connections.
+
+        Raises:
+            ClientStateError: the pool belongs to another event loop or process.
+
+        """
+        if self._home is not None and not self.closing and (refusal := self.refusal()):
+            raise ClientStateError(message=refusal)
+        self.closing = True
+        if self._http is None:
+            return
+        now = asyncio.get_running_loop().time()
+        for scope in self._in_flight:
+            if not scope.expired():
+                scope.reschedule(now)
+        if self._in_flight:
+            await self._idle.wait()
+        await self._http.close()
+
+    def announce_retry(self, event: RetryEvent) -> None:
+        """Log the retry and tell the user's hook; one that raises is logged once and ignored."""
+        logger.warning(
+            "%s failed (%s), attempt %d; next in %.2f s",
+            event.operation,
+            event.status or event.error,
+            event.attempt,
+            event.wait,
+        )
+        if self._on_retry is None:
+            return
+        try:
+            self._on_retry(event)
+        except Exception:  # the user's code, whose bug must not change the call's result
+            if not self._hook_failure_told:
+                self._hook_failure_told = True
+                logger.exception("the on_retry hook raised; further failures are not logged")
+
+    def note_deprecation(self, headers: Mapping[str, str]) -> None:
+        """Warn once when the API announces the end of this version.
+
+        https://api.fanvue.com/docs/versions/overview
+        """
+        if self._deprecation_told or not ("Deprecation" in headers or "Sunset" in headers):
+            return
+        self._deprecation_told = True
+        logger.warning(
+            "API version %s is deprecated (Deprecation: %s, Sunset: %s, next version: %s)",
+            self.common_headers["X-Fanvue-API-Version"],
+            *(
+                clean(headers.get(name, "not said"), _HEADER_LENGTH)
+                for name in ("Deprecation", "Sunset", "X-Fanvue-API-Next-Version")
+            ),
+        )
+
+
+def _checked_limits(
+    limits: config.Limits | None, borrowed: aiohttp.ClientSession | None
+) -> config.Limits:
+    if borrowed is not None and not isinstance(borrowed, aiohttp.ClientSession):
+        raise ConfigurationError(message="session must be an aiohttp.ClientSession")
+    if limits is None:
+        return config.Limits()
+    if not isinstance(limits, config.Limits):
+        raise ConfigurationError(message="limits must be a Limits")
+    if borrowed is not None:
+        raise ConfigurationError(
+            message="limits cannot go with session, whose connector has its own"
+        )
+    return limits
+
+
+def _route(context: ssl_module.SSLContext | None, proxy: tuple[str, str] | None) -> Route:
+    """Build the route; the proxy's password goes into a header of its own and out of the URL.
+
+    aiohttp shows the URL of a proxy in reprs and errors.
+    """
+    if proxy is None:
+        return Route(context or True, None, None)
+    address, userinfo = proxy
+    if not userinfo:
+        return Route(context or True, URL(address), None)
+    user, _, password = userinfo.partition(":")
+    credentials = aiohttp.encode_basic_auth(unquote(user), unquote(password))
+    return Route(context or True, URL(address), {"Proxy-Authorization": credentials})
+
+
+def _user_agent(application: str | None) -> str:
+    own = (
+        f"fanvue-async/{__version__} "
+        f"(Python {platform.python_version()}; aiohttp {aiohttp.__version__})"
+    )
+    return f"{own} {application}" if application else own

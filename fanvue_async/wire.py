@@ -1,0 +1,107 @@
+"""Between JSON bytes and values: a strict writer, a tolerant reader."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from uuid import UUID
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_M = TypeVar("_M", bound=attrs.AttrsInstance)
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class MalformedBodyError(ValueError):
+    """Bytes that are not the JSON document they should be; never leaves this package."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedBodyError(f"{name} is not JSON")
+
+
+# Built once: json.loads() and json.dumps() build a new object for each call with an option.
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
+def dumps(value: Any) -> bytes:
+    """Write JSON (RFC 8259). Raises what json raises for data that JSON cannot hold."""
+    return _encode(value).encode()
+
+
+def loads(content: bytes) -> Any:
+    """Read JSON as UTF-8, whatever charset the answer declares.
+
+    Raises:
+        MalformedBodyError: not UTF-8, not JSON, too deep, or a number that Python refuses.
+
+    """
+    try:
+        return _decode(content.decode())
+    except RecursionError:
+        reason = "nested too deep"
+    except ValueError as error:
+        reason = f"not JSON ({type(error).__name__})"
+    raise MalformedBodyError(reason)
+
+
+def fields_of(document: Any) -> dict[str, Any]:
+    """Return the fields of a JSON object; none if the document is something else."""
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+
+
+def items_of(document: Any) -> list[Any] | None:
+    """Return the items of a JSON array; None if the document is something else."""
+    return cast("list[Any]", document) if isinstance(document, list) else None
+
+
+def reader(model: type[_M]) -> Callable[[bytes], _M]:
+    """Make the function that reads ``model`` from a body.
+
+    A field ``next_version`` is read from ``nextVersion``. Fields that the model does not know
+    are ignored, so that the API can add some; types are checked by the model's own validators.
+    """
+    names = {_camel(field.name): field.name for field in attrs.fields(model)}
+    required = {_camel(f.name) for f in attrs.fields(model) if f.default is attrs.NOTHING}
+
+    def read(content: bytes) -> _M:
+        document = loads(content)
+        if not isinstance(document, dict):
+            raise MalformedBodyError(f"a {type(document).__name__} where an object should be")
+        fields = fields_of(document)
+        if missing := required - fields.keys():
+            raise MalformedBodyError(f"without {', '.join(sorted(missing))}")
+        try:
+            return model(**{name: fields[key] for key, name in names.items() if key in fields})
+        except (TypeError, ValueError):
+            reason = f"no {model.__name__}: a field has the wrong type"
+        raise MalformedBodyError(reason)
+
+    return read
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(word.title() for word in tail)
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether ``text`` is the canonical 36-character form of a UUID (RFC 9562), in any case.
+
+    ``uuid.UUID(text)`` is no such check: it takes braces, ``urn:uuid:`` and misplaced hyphens,
+    and reads ``+f1b…`` as another UUID, which would be another user.
+    """
+    return _UUID.fullmatch(text) is not None
+
+
+def uuid_text(value: UUID | str) -> str | None:
+    """Write a UUID as the API does, in lower case; None if ``value`` is none."""
+    if isinstance(value, UUID):
+        return str(value)
+    return value.lower() if isinstance(value, str) and is_uuid(value) else None
