@@ -1,0 +1,61 @@
+"""Fixtures of all tests: a fake server, a client on it, and a look at what a test leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fanvue_async.testing import FakeFanvue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fanvue_async import FanvueClient
+
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the machine's own token and proxies out of the tests."""
+    for name in ("FANVUE_ACCESS_TOKEN", "NETRC", "SSLKEYLOGFILE", *_PROXIES):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeFanvue]:
+    """Run a fake server."""
+    async with FakeFanvue() as server:
+        yield server
+
+
+@pytest.fixture
+async def client(fake: FakeFanvue) -> AsyncIterator[FanvueClient]:
+    """Make a client on the fake server, whose waits for a retry take no time."""
+    async with fake.client() as made:
+        yield made
+
+
+@pytest.fixture
+async def no_leaks() -> AsyncIterator[None]:
+    """Fail if the test leaves a task or a descriptor behind, or a report to the loop."""
+    loop = asyncio.get_running_loop()
+    reports: list[dict[str, object]] = []
+    loop.set_exception_handler(lambda _, context: reports.append(context))
+    tasks, descriptors = len(asyncio.all_tasks()), _descriptors()
+    yield
+    for _ in range(20):
+        if len(asyncio.all_tasks()) <= tasks and _descriptors() <= descriptors:
+            break
+        await asyncio.sleep(0.01)
+    assert len(asyncio.all_tasks()) <= tasks
+    assert _descriptors() <= descriptors
+    assert reports == []
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a Path for each would open more
