@@ -38,7 +38,7 @@ BODY_LIMIT = 1024 * 1024
 _ERROR_BODY_LIMIT = 64 * 1024
 _ERROR_BODY_PATIENCE = 1.0
 _CAUSE_LENGTH = 200
-_BODILESS = frozenset({"GET", "HEAD"})
+_WITHOUT_BODY = frozenset({"GET", "HEAD"})
 _NEVER_RESENT_BY_AIOHTTP = frozenset({"POST", "PATCH"})
 
 
@@ -117,8 +117,8 @@ async def _send_once(
     It repeats GET, HEAD, PUT and DELETE on a dead keep-alive connection, uncounted and without a
     switch: https://github.com/aio-libs/aiohttp/issues/10790
     """
-    if request.method in _BODILESS:
-        del request.headers["Content-Length"]  # our empty body, which only notes the sending
+    if request.method in _WITHOUT_BODY and cast("Sending", request.body).bodiless:
+        del request.headers["Content-Length"]  # 0, of a body that only notes the sending
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:

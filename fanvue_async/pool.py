@@ -44,6 +44,15 @@ class _Connector(aiohttp.TCPConnector):
     would be one off: https://github.com/aio-libs/aiohttp/issues/13656
     """
 
+    def __init__(
+        self, used_connections: WeakSet[ResponseHandler], *, limit: int, keepalive_expiry: float
+    ) -> None:
+        self._used_connections = used_connections
+        if keepalive_expiry:
+            super().__init__(limit=limit, keepalive_timeout=keepalive_expiry)
+        else:
+            super().__init__(limit=limit, force_close=True)
+
     async def connect(
         self,
         req: aiohttp.ClientRequest,
@@ -51,7 +60,9 @@ class _Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature of aiohttp
     ) -> aiohttp.connector.Connection:
         connection = await super().connect(req, traces, timeout)
-        while connection.protocol is not None and connection.protocol.should_close:
+        while (protocol := connection.protocol) and protocol.should_close:
+            if protocol not in self._used_connections:  # a new one would be like this again
+                break
             connection.close()
             connection = await super().connect(req, traces, timeout)
         return connection
@@ -252,10 +263,10 @@ class Pool:
                 if limit  # 0 means no limit
             )
             traces = self._borrowed.trace_configs
-        elif limits.keepalive_expiry:
-            connector = _Connector(limit=places, keepalive_timeout=limits.keepalive_expiry)
         else:
-            connector = _Connector(limit=places, force_close=True)
+            connector = _Connector(
+                self.used_connections, limit=places, keepalive_expiry=limits.keepalive_expiry
+            )
         http = aiohttp.ClientSession(
             connector=connector,
             connector_owner=self._borrowed is None,

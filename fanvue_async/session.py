@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import aiohttp
@@ -164,7 +165,7 @@ class Session:
 
         async def sleep(seconds: float) -> None:
             if seconds:
-                await self._bounded(call, seams.sleep(seconds))
+                await self._bounded(call, lambda: seams.sleep(seconds))
 
         def announce(outcome: Outcome[_T], wait: float) -> None:
             assert outcome.error is not None
@@ -195,20 +196,22 @@ class Session:
         if call.refused_token is not None and not call.reauthenticated:
             assert self._credential is not None
             call.reauthenticated = True
-            await self._bounded(call, self._credential.renew(call.refused_token))
+            await self._bounded(call, partial(self._credential.renew, call.refused_token))
             outcome = await self._send(call)
         return outcome
 
-    async def _bounded(self, call: _Call[_T], wait: Awaitable[None]) -> None:
+    async def _bounded(self, call: _Call[_T], wait: Callable[[], Awaitable[None]]) -> None:
         """Wait, at the most until the deadline or until the client is closed.
 
         If either comes, the next ``_send`` finds it so and ends the call.
         """
+        if self.pool.closing:  # which has ended all waits by now and would miss this one
+            return
         scope = asyncio.timeout(call.deadline - self.pool.seams.clock())
         try:
             async with scope:
                 self.pool.enter(scope)
-                await wait
+                await wait()
         except TimeoutError:
             if not scope.expired():  # somebody else's
                 raise
