@@ -25,7 +25,6 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/pyright --verifytypes fanvue_async --ignoreexternal
 
 clean:
 	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
@@ -39,7 +38,7 @@ $(VENV)/.package: pyproject.toml constraints.txt
 	@$(PIP) install --editable . --constraint constraints.txt || { echo "The dependencies could not be installed; is a package index within reach of pip?"; exit 1; }
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.package requirements-dev.txt
+$(VENV)/.dev: $(VENV)/.package requirements-dev.txt requirements-test.txt
 	@echo "Installing what the tests need …"
 	@$(PIP) install --requirement requirements-dev.txt --constraint constraints.txt || { echo "The test dependencies could not be installed; is a package index within reach of pip?"; exit 1; }
 	@touch $@

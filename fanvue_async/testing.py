@@ -78,8 +78,18 @@ class _Reply:
     @classmethod
     def of(cls, status: int, document: object, headers: Mapping[str, str] | None = None) -> _Reply:
         """Make a reply with a JSON body."""
-        content = json_module.dumps(document).encode()
-        return cls(status, content, {"Content-Type": "application/json", **(headers or {})})
+        return cls.with_body(
+            status, json_module.dumps(document).encode(), "application/json", headers
+        )
+
+    @classmethod
+    def with_body(
+        cls, status: int, content: bytes, kind: str, headers: Mapping[str, str] | None
+    ) -> _Reply:
+        """Make a reply; ``headers`` win over the kind of the content, in any case of letters."""
+        merged = CIMultiDict({"Content-Type": kind} if content else {})
+        merged.update(headers or {})
+        return cls(status, content, merged)
 
 
 @attrs.frozen
@@ -138,6 +148,10 @@ class FakeFanvue:
         not_contactable: the UUIDs of users who may not be contacted (400).
         duplicates: the status of a second chat with the same user: 201, 400 or 409.
 
+    Raises:
+        TypeError: one text was given where a collection is needed.
+        ValueError: an argument makes no sense.
+
     """
 
     def __init__(
@@ -152,9 +166,17 @@ class FakeFanvue:
         """All requests that were read, oldest first."""
         self.chats: list[str] = []
         """The users that chats were created with, oldest first."""
+        if isinstance(tokens, str) or isinstance(not_contactable, str):
+            raise TypeError("tokens and not_contactable are collections, not one text")
         self._tokens = tuple(tokens)
+        if not self._tokens:
+            raise ValueError("tokens must hold at least one")
+        self._not_contactable = {wire.uuid_text(user) for user in not_contactable}
+        if None in self._not_contactable:
+            raise ValueError("not_contactable must hold UUIDs")
+        if rate_limit is not None and not all(number > 0 for number in rate_limit):
+            raise ValueError("rate_limit must be two positive numbers: requests and seconds")
         self._rate_limit = rate_limit
-        self._not_contactable = frozenset(str(user).lower() for user in not_contactable)
         if duplicates not in get_args(Duplicates):
             raise ValueError("duplicates must be 201, 400 or 409")
         self._duplicates = duplicates
@@ -207,12 +229,13 @@ class FakeFanvue:
             times: for how many requests.
 
         """
+        if json is not None and body is not None:
+            raise ValueError("give json or body, not both")
         if json is not None:
             reply = _Reply.of(status, json, headers)
         else:
             content = body.encode() if isinstance(body, str) else body or b""
-            kind = {"Content-Type": "text/plain; charset=utf-8"} if content else {}
-            reply = _Reply(status, content, {**kind, **(headers or {})})
+            reply = _Reply.with_body(status, content, "text/plain; charset=utf-8", headers)
         self._script.extend([reply] * times)
 
     def drop(self, after: DropAfter, times: int = 1) -> None:
@@ -220,7 +243,8 @@ class FakeFanvue:
 
         Args:
             after: ``"accept"``, before anything of the request is read; ``"request"``, when all of
-                it was read; ``"headers"``, when the head of a 201 was sent and its body is due.
+                it was read and nothing done; ``"headers"``, when it was done and answered, and the
+                head of the answer was sent.
             times: for how many requests.
 
         """
@@ -244,6 +268,10 @@ class FakeFanvue:
     ) -> None:
         assert self._listener is not None
         assert self._server is not None
+        for listening in self._listener.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _ in range(3):  # a connection accepted just now is made by then, and ended below;
+            await asyncio.sleep(0)  # asyncio itself would lose it if its server were closed first
         self._listener.close()
         self._server.pre_shutdown()
         await self._server.shutdown(_SHUTDOWN_SECONDS)
@@ -254,7 +282,7 @@ class FakeFanvue:
             raise RuntimeError("the fake server is running already")
         loop = asyncio.get_running_loop()
         self._server = web.Server(self._handle, access_log=None)
-        self._listener = await loop.create_server(self._accept, "127.0.0.1", port)
+        self._listener = await loop.create_server(self._accept, "127.0.0.1", port, backlog=4096)
         self._address = self._listener.sockets[0].getsockname()[:2]
 
     def _accept(self) -> asyncio.BaseProtocol:
@@ -283,19 +311,21 @@ class FakeFanvue:
             await asyncio.sleep(self._delays.popleft())
         bucket = self._bucket_of(received)
         is_let_through = bucket.take()
-        if isinstance(step, _Drop):
-            return await self._drop(request, step)
-        reply = step or self._answer(received, None if is_let_through else bucket)
+        if step == _Drop("request"):
+            return _hang_up(request)
+        reply = (
+            step
+            if isinstance(step, _Reply)
+            else self._answer(received, None if is_let_through else bucket)
+        )
         headers = CIMultiDict(bucket.headers)
         headers.update(reply.headers)
-        return web.Response(status=reply.status, body=reply.content, headers=headers)
-
-    async def _drop(self, request: web.BaseRequest, step: _Drop) -> web.StreamResponse:
-        if step.after == "headers":
-            response = web.StreamResponse(status=201, headers={"Content-Type": "application/json"})
-            response.content_length = 64
+        if step == _Drop("headers"):
+            response = web.StreamResponse(status=reply.status, headers=headers)
+            response.content_length = len(reply.content)
             await response.prepare(request)
-        return _hang_up(request)
+            return _hang_up(request)
+        return web.Response(status=reply.status, body=reply.content, headers=headers)
 
     def _bucket_of(self, request: ReceivedRequest) -> _Bucket:
         """Find the bucket of a request's token; all without a known one share one."""
@@ -400,8 +430,17 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m fanvue_async.testing",
         description="A server on 127.0.0.1 that behaves like the Fanvue API.",
     )
-    parser.add_argument("--port", type=int, default=8080, help="0 lets the system choose")
-    asyncio.run(_serve(parser.parse_args(arguments).port))
+    parser.add_argument("--port", type=_port, default=8080, help="0 lets the system choose")
+    try:
+        asyncio.run(_serve(parser.parse_args(arguments).port))
+    except OSError as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not int(text) < 65_536:  # noqa: PLR2004 - what fits a port
+        raise argparse.ArgumentTypeError("must be a number from 0 to 65535")
+    return int(text)
 
 
 if __name__ == "__main__":
