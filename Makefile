@@ -6,25 +6,30 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test check docs chaos bench mutants clean
 
 help:
 	@echo "make demo   create a chat: with FANVUE_ACCESS_TOKEN and USERS=\"uuid …\" on the real API, else on a fake"
 	@echo "make test   run all tests"
 	@echo "make check  lint and type-check"
+	@echo "make docs   build the documentation"
 	@echo "make clean  remove what these commands made"
 
 demo: $(VENV)/.package
 	@$(BIN)/python docs/examples/create_chat.py $(USERS)
 
-test: $(VENV)/.dev
+test: $(VENV)/.docs
 	PYTHONDEVMODE=1 $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
-check: $(VENV)/.dev
+check: $(VENV)/.docs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+docs: $(VENV)/.docs
+	$(BIN)/python -W ignore -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 clean:
 	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
@@ -41,4 +46,9 @@ $(VENV)/.package: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.package requirements-dev.txt requirements-test.txt
 	@echo "Installing what the tests need …"
 	@$(PIP) install --requirement requirements-dev.txt --constraint constraints.txt || { echo "The test dependencies could not be installed; is a package index within reach of pip?"; exit 1; }
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev requirements-docs.txt
+	@echo "Installing what the documentation and its recipes need …"
+	@$(PIP) install --requirement requirements-docs.txt --constraint constraints.txt || { echo "The documentation's dependencies could not be installed; is a package index within reach of pip?"; exit 1; }
 	@touch $@

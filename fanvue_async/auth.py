@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 
 from fanvue_async.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 ENVIRONMENT = "FANVUE_ACCESS_TOKEN"
+_AUTHORIZATION = istr("Authorization")
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 _RULE = "must be a token of RFC 6750: letters, digits and -._~+/ with optional = at the end"
 _NO_PICKLE = "what holds a token cannot be pickled or copied"
@@ -57,21 +55,28 @@ class Secret:
 
 
 class Bearer:
-    """One token, ready to be sent: the headers of a request, and the account it stands for.
+    """One token, ready to be sent: the header of a request, and the account it stands for.
 
     Its repr is that of ``object``; never let it be an attrs class.
     """
 
     __slots__ = ("account", "headers", "token")
 
-    def __init__(self, token: str, common_headers: Mapping[str, str]) -> None:
+    def __init__(self, token: str) -> None:
         self.token = token
-        self.headers = CIMultiDict(common_headers, Authorization=f"Bearer {token}")
+        self.headers = CIMultiDict({_AUTHORIZATION: f"Bearer {token}"})
         self.account = sha256(token.encode()).hexdigest()
 
     def redact(self, text: str) -> str:
-        """Take the token out of foreign text."""
-        return text.replace(self.token, "[token]")
+        """Take the token out of foreign text, also where JSON escapes some of its characters."""
+        text = text.replace(self.token, "[token]")
+        if "\\" not in text:
+            return text
+        escapable = "".join(
+            rf"(?:{re.escape(char)}|\\{re.escape(char)}|\\u(?i:{ord(char):04x}))"
+            for char in self.token
+        )
+        return re.sub(escapable, "[token]", text)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NO_PICKLE)
@@ -84,20 +89,19 @@ class Bearer:
 class Credential:
     """What one client or view authorizes its requests with: a fixed token or a provider."""
 
-    __slots__ = ("_bearer", "_common_headers", "_provider")
+    __slots__ = ("_bearer", "_provider")
 
-    def __init__(self, source: Secret, common_headers: Mapping[str, str], name: str) -> None:
+    def __init__(self, source: Secret, name: str) -> None:
         """Check ``source``, which ``name`` names for the user.
 
         Raises:
             ConfigurationError: it is neither a valid token nor a TokenProvider.
 
         """
-        self._common_headers = common_headers
         self._bearer: Bearer | None = None
         self._provider: TokenProvider | None = None
         if isinstance(source.reveal(), str):
-            self._bearer = _bearer(source, common_headers)
+            self._bearer = _bearer(source)
             if self._bearer is None:
                 raise ConfigurationError(message=f"{name} {_RULE}")
         elif _is_provider(source.reveal()):
@@ -107,6 +111,8 @@ class Credential:
 
     def account_of(self, bearer: Bearer) -> str:
         """Return the account as the provider names it, else the digest of the token."""
+        if self._provider is None:
+            return bearer.account
         return getattr(self._provider, "account", None) or bearer.account
 
     @property
@@ -118,14 +124,14 @@ class Credential:
     @property
     def fixed(self) -> Bearer | None:
         """The fixed token; None if a provider must be asked."""
-        return None if self._provider else self._bearer
+        return self._bearer if self._provider is None else None
 
     async def fetch(self) -> Bearer | None:
         """Ask the provider for its token; None if what it gave is no valid one."""
         assert self._provider is not None
         secret = Secret(await self._provider.get_token())
         if self._bearer is None or not self._bearer.has(secret):
-            self._bearer = _bearer(secret, self._common_headers)
+            self._bearer = _bearer(secret)
         return self._bearer
 
     async def renew(self, refused: Bearer) -> None:
@@ -134,11 +140,11 @@ class Credential:
         await self._provider.invalidate(refused.token)
 
 
-def _bearer(source: Secret, common_headers: Mapping[str, str]) -> Bearer | None:
+def _bearer(source: Secret) -> Bearer | None:
     token = source.reveal()
     if not isinstance(token, str) or not _B64TOKEN.fullmatch(token):
         return None
-    return Bearer(token, common_headers)
+    return Bearer(token)
 
 
 def _is_provider(value: object) -> bool:

@@ -125,7 +125,7 @@ class FanvueClient:
             user_agent=user_agent,
             on_retry=on_retry,
         )
-        credential = auth.Credential(source, pool.common_headers, name) if source else None
+        credential = auth.Credential(source, name) if source else None
         timeout, retry = config.checked_timeout(timeout), config.checked_retry(retry)
         self._session = Session(pool, credential, None, timeout, retry)
         self._is_view = False
@@ -166,11 +166,10 @@ class FanvueClient:
         """
         secret = None if access_token is ... else auth.Secret(access_token)
         del access_token  # out of this frame, which a traceback with locals would show
-        headers = self._session.pool.common_headers
         view = object.__new__(type(self))
         view._is_view = True
         view._session = self._session.derive(
-            credential=auth.Credential(secret, headers, "access_token") if secret else None,
+            credential=auth.Credential(secret, "access_token") if secret else None,
             account=None if account is ... else _checked_account(account),
             timeout=None if timeout is ... else config.checked_timeout(timeout),
             retry=None if retry is ... else config.checked_retry(retry),

@@ -7,6 +7,7 @@ import re
 import ssl
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import attrs
 
@@ -19,7 +20,7 @@ _DAY = 86_400.0
 _LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # or the long s of Unicode would be one of https
 )
 _PATH = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
@@ -38,7 +39,8 @@ def _number(
     def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         whole = str(attribute.type) == "int"  # annotations are text here
         kinds = int if whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
+        is_finite = not isinstance(value, float) or math.isfinite(value)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not is_finite:
             raise ConfigurationError(
                 message=f"{attribute.name} must be {'an integer' if whole else 'a number'}"
             )
@@ -138,15 +140,20 @@ def checked_base_url(text: str) -> str:
         raise ConfigurationError(
             message=f"{name} must end with its path: no userinfo, query, fragment or dot segment"
         )
-    host, port = origin["host"].lower(), origin["port"]
-    if not _is_host(host) or (port is not None and not 0 < int(port) < 65_536):  # noqa: PLR2004
+    if not _is_reachable(origin):
         raise ConfigurationError(message=f"{name} must name a valid host and port")
-    scheme = origin["scheme"].lower()
+    scheme, host, port = origin["scheme"].lower(), origin["host"].lower(), origin["port"]
     if scheme == "http" and host not in _LOOPBACK:
         raise ConfigurationError(
             message=f"{name} must use https; http is for 127.0.0.1, [::1] and localhost only"
         )
     return f"{scheme}://{host}{f':{int(port)}' if port else ''}{path.rstrip('/')}"
+
+
+def _is_reachable(origin: re.Match[str]) -> bool:
+    """Tell whether an origin's host and port can be those of a server."""
+    port = origin["port"]
+    return _is_host(origin["host"].lower()) and (port is None or 0 < int(port) < 65_536)  # noqa: PLR2004
 
 
 def _is_host(host: str) -> bool:
@@ -218,17 +225,22 @@ def checked_ssl(context: ssl.SSLContext | None) -> ssl.SSLContext | None:
     return context
 
 
-def checked_proxy(text: str | None) -> tuple[str, str] | None:
-    """Split a proxy URL into its address and its userinfo, or refuse it."""
+def checked_proxy(text: str | None) -> tuple[str, tuple[str, str] | None] | None:
+    """Split a proxy URL into its address, user and password, or refuse it."""
     if text is None:
         return None
-    rule = "proxy must be http://host:port, with an optional user:password@"
+    refusal = ConfigurationError(
+        message="proxy must be http://host:port, with an optional user:password@"
+    )
     scheme, separator, rest = text.partition("://") if isinstance(text, str) else ("", "", "")
-    userinfo, _, authority = rest.rpartition("@")
+    userinfo, at, authority = rest.rpartition("@")
     address = f"{scheme}{separator}{authority.removesuffix('/')}"
     origin = _ORIGIN.fullmatch(address)
-    if origin is None or not _is_host(origin["host"].lower()):
-        raise ConfigurationError(message=rule)
-    if userinfo and (":" not in userinfo or not userinfo.isascii() or not userinfo.isprintable()):
-        raise ConfigurationError(message=rule)
-    return address, userinfo
+    if origin is None or not _is_reachable(origin):
+        raise refusal
+    if not at:
+        return address, None
+    user, colon, password = (unquote(part) for part in userinfo.partition(":"))
+    if not colon or ":" in user or not f"{user}{password}".isprintable():
+        raise refusal
+    return address, (user, password)

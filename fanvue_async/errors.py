@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from fanvue_async import wire
-from fanvue_async.limits import RATE_LIMIT_HEADERS, RateLimit, retry_after
+from fanvue_async.limits import LIMIT, REMAINING, RESET, RateLimit, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,7 +59,9 @@ _KEPT_HEADERS = (
     "Retry-After",
     "Sunset",
     "X-Fanvue-API-Next-Version",
-    *RATE_LIMIT_HEADERS,
+    LIMIT,
+    REMAINING,
+    RESET,
     "X-Request-Id",
 )
 
@@ -319,16 +321,16 @@ def _redacted(value: Any, redact: Callable[[str], str], depth: int) -> Any:
 
 def _header(name: str, value: str, redact: Callable[[str], str]) -> str:
     if name == "Location":  # its query and userinfo may hold secrets of somebody
-        value = re.sub(r"//[^/@?#]*@", "//", value)
+        value = re.sub(r"//[^/?#]*@", "//", value)
         value = re.split(r"[?#]", value, maxsplit=1)[0]
     return clean(redact(value), _HEADER_LENGTH)
 
 
 def clean(text: str, length: int) -> str:
     """Make foreign text safe for a terminal or a log: one line, printable, not too long."""
-    text = text if len(text) <= length else text[: length - 1] + "…"
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    text = text[: length + 1]
+    if not text.isprintable():
+        text = "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+        )
+    return text if len(text) <= length else text[: length - 1] + "…"

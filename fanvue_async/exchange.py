@@ -7,12 +7,16 @@ An exchange never raises but for cancellation. It ends in an ``Answer`` (a statu
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import aiohttp
 import attrs
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict
 
 from fanvue_async.errors import (
     DecodeError,
@@ -37,7 +41,10 @@ BODY_LIMIT = 1024 * 1024
 """Bytes of a success body after decompression; a longer one is a DecodeError."""
 _ERROR_BODY_LIMIT = 64 * 1024
 _ERROR_BODY_PATIENCE = 1.0
+_WATCH_SECONDS = 0.02
 _CAUSE_LENGTH = 200
+_QUOTE = re.compile(r"[\n'\"]")  # where aiohttp begins to quote the server's bytes
+_URL = re.compile(r"https?://\S+")
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
 _NEVER_RESENT_BY_AIOHTTP = frozenset({"POST", "PATCH"})
 
@@ -75,9 +82,16 @@ class Sending(aiohttp.BytesPayload):
     aiohttp coalesces the headers with the first piece of the body, so nothing has left before.
     """
 
+    _headers = CIMultiDict({"Content-Type": "application/json"})
+
     def __init__(self, content: bytes | None, used_connections: WeakSet[ResponseHandler]) -> None:
-        super().__init__(content or b"", content_type="application/json")
+        # Not the base's __init__, which makes headers for each payload and warns about large ones.
+        self._value = content or b""
+        self._size = len(self._value)
         self._used_connections = used_connections
+        self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
+        self._protocol: ResponseHandler | None = None
         self.bodiless = content is None
         self.left = False
         """Whether any byte of the request was given to the network."""
@@ -87,18 +101,34 @@ class Sending(aiohttp.BytesPayload):
         """The answer as soon as its status is known to be no success; its body may still grow."""
 
     async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
+        self,
+        writer: AbstractStreamWriter,
+        content_length: int | None,  # noqa: ARG002 - it is the length of the whole body
     ) -> None:
         """Note what is known, then write the body."""
         stream = cast("StreamWriter", writer)
-        transport = stream.transport
+        transport = self._transport = stream.transport
         self.left = transport is not None and not transport.is_closing()
-        protocol = cast("ResponseHandler", stream.protocol)
+        self._socket = transport.get_extra_info("socket") if transport is not None else None
+        protocol = self._protocol = cast("ResponseHandler", stream.protocol)
         self.reused = protocol in self._used_connections
         if not self.reused:
             self._used_connections.add(protocol)
-        if not self.bodiless:
-            await super().write_with_length(writer, content_length)
+        await writer.write(self._value)
+
+    def abort(self) -> None:
+        """Cut the connection if aiohttp closes it, or it lives until the server has done its part.
+
+        That is to read the rest, or to answer the end of TLS. A connection that is not closing went
+        back to the pool, and may be another call's by now.
+        """
+        if self._transport is None or self._socket is None or self._protocol is None:
+            return
+        if self._protocol.transport is None or self._transport.is_closing():
+            # In Python 3.11 a TLS transport that aiohttp closed twice can't be aborted.
+            with suppress(OSError, TypeError):  # closed already; uvloop's sockets can't do it
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._transport.abort()
 
 
 class _NotRepeatedError(aiohttp.ClientError):
@@ -164,15 +194,46 @@ async def exchange(  # noqa: PLR0913 - the sides of one request, from one caller
         finally:
             if response.connection is not None:  # not read to its end: no use for another call
                 response.close()
+                sending.abort()
     except Exception as error:  # noqa: BLE001 - whatever aiohttp raises becomes a typed error
+        sending.abort()
+        _forget_frames(error)
         return sending.answer or _failure(error, sending)
+    except asyncio.CancelledError as error:
+        sending.abort()
+        _forget_frames(error)
+        del headers
+        if _is_being_cancelled():
+            raise
+        # The owner of a borrowed session closed it, and aiohttp cancelled what waited in it.
+        return sending.answer or _failure(aiohttp.ClientConnectionError(), sending)
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Cut an exception from the frames of aiohttp, whose locals hold the token.
+
+    aiohttp keeps some of its exceptions in cycles with those frames, and whoever logs a traceback
+    with locals would show them.
+    """
+    inner: BaseException | None = error
+    while inner is not None:
+        inner.__traceback__ = None
+        inner = inner.__cause__ or inner.__context__
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _read(response: aiohttp.ClientResponse, sending: Sending) -> Answer | Failure:
     """Let the status decide, then read the body: all of a success, what there is of an error."""
     answer = Answer(response.status, response.headers)
     if answer.succeeded:
-        await _read_content(response, answer, BODY_LIMIT)
+        if response.content.is_eof():  # it came with its head, as a small one does
+            answer.content = response.content.read_nowait()
+        else:
+            await _read_content(response, answer, BODY_LIMIT)
         if len(answer.content) > BODY_LIMIT:
             return Failure(DecodeError, f"the answer is longer than {BODY_LIMIT} bytes")
         return answer
@@ -190,53 +251,48 @@ async def _read(response: aiohttp.ClientResponse, sending: Sending) -> Answer | 
 async def _read_content(response: aiohttp.ClientResponse, answer: Answer, limit: int) -> None:
     """Read the body into ``answer``, at most one piece more than ``limit`` bytes."""
     content = response.content
-    if content.is_eof():
-        answer.content = content.read_nowait()
-        return
     pieces: list[bytes] = []
     size = 0
-    wake = _Wake(response)
+    watch = _Watch(response)
     try:
         while size <= limit and (piece := await content.readany()):
             pieces.append(piece)
             size += len(piece)
     finally:
-        wake.cancel()
+        watch.end()
         answer.content = b"".join(pieces)
 
 
-class _Wake:
-    """Ends the wait for a body when its connection is gone.
+class _Watch:
+    """Ends the wait for a body that cannot come any more.
 
-    When a body turns malformed in a later segment than its headers, aiohttp closes the connection
-    and leaves the reader waiting for ever.
+    When a body turns malformed in a later segment than its head, or its connection is closed from
+    this side, aiohttp may leave the reader of the body waiting for ever.
     """
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._content = response.content
-        self._protocol = response.connection.protocol if response.connection else None
-        self._closed = self._protocol.closed if self._protocol else None
-        if self._closed is not None:
-            self._closed.add_done_callback(self._on_closed)
+        connection = response.connection
+        self._protocol = connection.protocol if connection is not None else None
+        self._timer: asyncio.TimerHandle | None = None
+        self._look()
 
-    def cancel(self) -> None:
-        if self._closed is not None:
-            self._closed.remove_done_callback(self._on_closed)
-            self._closed.remove_done_callback(_retrieve)
-            self._closed.add_done_callback(_retrieve)
-
-    def _on_closed(self, closed: asyncio.Future[None]) -> None:
-        _retrieve(closed)
-        assert self._protocol is not None
-        if not self._content.is_eof() and self._content.exception() is None:
-            lost = self._protocol.exception() or aiohttp.ServerDisconnectedError()
+    def _look(self) -> None:
+        if self._content.is_eof() or self._content.exception() is not None:
+            return
+        lost = self._protocol.exception() if self._protocol is not None else None
+        if lost is not None:
             self._content.set_exception(lost)
+        elif self._protocol is None or self._protocol.transport is None:
+            self._content.set_exception(aiohttp.ServerDisconnectedError())
+        else:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_WATCH_SECONDS, self._look)
 
-
-def _retrieve(closed: asyncio.Future[None]) -> None:
-    """Look at the future's exception, or asyncio reports that nobody did."""
-    if not closed.cancelled():
-        closed.exception()
+    def end(self) -> None:
+        """Look no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def _failure(error: Exception, sending: Sending) -> Failure:
@@ -282,6 +338,7 @@ def _is_permanent(error: Exception) -> bool:
 def _cause(error: Exception) -> str:
     """Say what aiohttp said: class, errno and text, without what may hold headers or a URL."""
     name = type(error).__name__
+    text: str
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         inner = error.certificate_error
         text = getattr(inner, "verify_message", None) or str(inner)
@@ -290,11 +347,12 @@ def _cause(error: Exception) -> str:
     elif isinstance(error, aiohttp.ClientHttpProxyError):
         text = f"{error.status} {error.message}"
     elif isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
-        text = error.message
+        text = _QUOTE.split(error.message, maxsplit=1)[0].rstrip(": ")
     elif isinstance(error, OSError):
         text = _os_error(error)
     else:
         text = ""
+    text = _URL.sub("[url]", text)  # its query is the caller's
     return clean(f"{name}: {text}", _CAUSE_LENGTH) if text else name
 
 

@@ -9,11 +9,15 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import attrs
+from multidict import istr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RATE_LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+# An istr is looked up without being case-folded each time.
+LIMIT = istr("X-RateLimit-Limit")
+REMAINING = istr("X-RateLimit-Remaining")
+RESET = istr("X-RateLimit-Reset")
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _UNIX_SECONDS = re.compile(r"[0-9]{1,11}")
@@ -46,7 +50,11 @@ class RateLimit:
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> RateLimit | None:
         """Read the ``X-RateLimit-*`` headers; None unless all three are there and make sense."""
-        limit, remaining, reset = (headers.get(name, "") for name in RATE_LIMIT_HEADERS)
+        return cls.parse(headers.get(LIMIT, ""), headers.get(REMAINING, ""), headers.get(RESET, ""))
+
+    @classmethod
+    def parse(cls, limit: str, remaining: str, reset: str) -> RateLimit | None:
+        """Read the values of those headers."""
         if not (_NUMBER.fullmatch(limit) and _NUMBER.fullmatch(remaining)):
             return None
         if not _UNIX_SECONDS.fullmatch(reset):

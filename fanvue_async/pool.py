@@ -10,17 +10,17 @@ import random
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 from weakref import WeakSet
 
 import aiohttp
 import attrs
+from multidict import istr
 from yarl import URL
 
 from fanvue_async import config
 from fanvue_async.errors import ClientStateError, ConfigurationError, clean
 from fanvue_async.exchange import Route
-from fanvue_async.limits import RATE_LIMIT_HEADERS, RateLimit
+from fanvue_async.limits import LIMIT, REMAINING, RESET, RateLimit
 from fanvue_async.retry import Quota, RetryEvent
 from fanvue_async.version import __version__
 
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("fanvue_async")
 logger.addHandler(logging.NullHandler())
 
+_DEPRECATION = istr("Deprecation")
+_SUNSET = istr("Sunset")
+_NO_LOOP = "the client needs a running event loop of the process that it was made in"
+_ELSEWHERE = "the client belongs to another event loop or process; make one there"
+_BORROWED_CLOSED = "the session that the client borrowed is closed"
 _MAX_ACCOUNTS = 10_000
 _HEADER_LENGTH = 200
 
@@ -47,11 +52,12 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(
         self, used_connections: WeakSet[ResponseHandler], *, limit: int, keepalive_expiry: float
     ) -> None:
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] - an option lacks its type
+            limit=limit,
+            force_close=not keepalive_expiry,
+            keepalive_timeout=keepalive_expiry or None,  # aiohttp takes none with force_close
+        )
         self._used_connections = used_connections
-        if keepalive_expiry:
-            super().__init__(limit=limit, keepalive_timeout=keepalive_expiry)
-        else:
-            super().__init__(limit=limit, force_close=True)
 
     async def connect(
         self,
@@ -60,7 +66,8 @@ class _Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature of aiohttp
     ) -> aiohttp.connector.Connection:
         connection = await super().connect(req, traces, timeout)
-        while (protocol := connection.protocol) and protocol.should_close:
+        # Not `if protocol`: one with nothing in its queue is false.
+        while (protocol := connection.protocol) is not None and protocol.should_close:
             if protocol not in self._used_connections:  # a new one would be like this again
                 break
             connection.close()
@@ -113,17 +120,18 @@ class Account:
     """What is known of one account, whoever acts for it: its rate limit and its retry quota."""
 
     quota: Quota
-    _reported: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    _reported: tuple[str, str, str] | None = None
 
     def note(self, headers: Mapping[str, str]) -> None:
         """Keep the rate limit that an answer reports; it is parsed only when somebody asks."""
-        if RATE_LIMIT_HEADERS[0] in headers:
-            self._reported = {name: headers.get(name, "") for name in RATE_LIMIT_HEADERS}
+        limit = headers.get(LIMIT)
+        if limit is not None:
+            self._reported = limit, headers.get(REMAINING, ""), headers.get(RESET, "")
 
     @property
     def rate_limit(self) -> RateLimit | None:
         """The rate limit as the newest answer reported it."""
-        return RateLimit.from_headers(self._reported)
+        return RateLimit.parse(*self._reported) if self._reported else None
 
 
 class Accounts:
@@ -185,12 +193,14 @@ class Pool:
         self.route = _route(config.checked_ssl(ssl), config.checked_proxy(proxy))
         self.used_connections: WeakSet[ResponseHandler] = WeakSet()
         self.closing = False
+        self._is_closed = False
         self._base_url = config.checked_base_url(base_url)
         self._limits = _checked_limits(limits, borrowed)
         self._borrowed = borrowed
         self._on_retry = on_retry
         self._urls: dict[str, URL] = {}
-        self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
         self._http: aiohttp.ClientSession | None = None
         self.places: Places
         """The queue for connections, there as soon as the pool is open."""
@@ -204,21 +214,19 @@ class Pool:
         if self.closing:
             return "the client is closed"
         try:
-            here = os.getpid(), asyncio.get_running_loop()
+            loop = asyncio.get_running_loop()
         except RuntimeError:
-            return "the client needs a running event loop of the process that it was made in"
-        if self._home is None:
-            return self._borrowed_refusal(here[1])
-        if here != self._home:
-            return "the client belongs to another event loop or process; make one there"
-        if self._http is not None and self._http.closed:
-            return "the session that the client borrowed is closed"
-        return None
+            return _NO_LOOP
+        if self._http is None:
+            return self._borrowed_refusal(loop)
+        if loop is not self._loop or os.getpid() != self._process:
+            return _ELSEWHERE
+        return _BORROWED_CLOSED if self._http.closed else None
 
     def open(self) -> aiohttp.ClientSession:
         """Return the aiohttp session, made on the first call; ``refusal`` must be None."""
         if self._http is None:
-            self._home = os.getpid(), asyncio.get_running_loop()
+            self._process, self._loop = os.getpid(), asyncio.get_running_loop()
             self._http, places = self._make_http()
             self.places = Places(places)
         return self._http
@@ -238,7 +246,7 @@ class Pool:
         if self._borrowed is None:
             return None
         if self._borrowed.closed:
-            return "the session that the client borrowed is closed"
+            return _BORROWED_CLOSED
         # aiohttp's public property for this warns that it is deprecated, and names no other.
         if self._borrowed._loop is not loop:  # noqa: SLF001
             return "the session that the client borrowed belongs to another event loop"
@@ -262,17 +270,25 @@ class Pool:
                 for limit in (places, connector.limit, connector.limit_per_host)
                 if limit  # 0 means no limit
             )
-            traces = self._borrowed.trace_configs
+            traces = list(self._borrowed.trace_configs)
         else:
             connector = _Connector(
                 self.used_connections, limit=places, keepalive_expiry=limits.keepalive_expiry
             )
+        headers = self.common_headers
+        if self._base_url.startswith("http:") and self.route.proxy_headers is not None:
+            headers = {**headers, **self.route.proxy_headers}  # aiohttp sends it to tunnels only
         http = aiohttp.ClientSession(
             connector=connector,
             connector_owner=self._borrowed is None,
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
             trace_configs=traces,
         )
+        if self._borrowed is not None:
+            # An instrumentation that hooks into the making of sessions has added its tracing to
+            # this one too; the borrowed session's has it already, and would see each call twice.
+            http.trace_configs[:] = traces
         return http, places
 
     def url(self, path: str) -> URL:
@@ -303,18 +319,21 @@ class Pool:
             ClientStateError: the pool belongs to another event loop or process.
 
         """
-        if self._home is not None and not self.closing and (refusal := self.refusal()):
-            raise ClientStateError(message=refusal)
-        self.closing = True
-        if self._http is None:
+        if self._http is None or self._is_closed:
+            self.closing = True
             return
-        now = asyncio.get_running_loop().time()
+        assert self._loop is not None
+        if os.getpid() != self._process or asyncio.get_running_loop() is not self._loop:
+            raise ClientStateError(message=_ELSEWHERE)
+        self.closing = True
+        now = self._loop.time()
         for scope in self._in_flight:
             if not scope.expired():
                 scope.reschedule(now)
         if self._in_flight:
             await self._idle.wait()
         await self._http.close()
+        self._is_closed = True
 
     def announce_retry(self, event: RetryEvent) -> None:
         """Log the retry and tell the user's hook; one that raises is logged once and ignored."""
@@ -339,7 +358,7 @@ class Pool:
 
         https://api.fanvue.com/docs/versions/overview
         """
-        if self._deprecation_told or not ("Deprecation" in headers or "Sunset" in headers):
+        if self._deprecation_told or not (_DEPRECATION in headers or _SUNSET in headers):
             return
         self._deprecation_told = True
         logger.warning(
@@ -347,7 +366,7 @@ class Pool:
             self.common_headers["X-Fanvue-API-Version"],
             *(
                 clean(headers.get(name, "not said"), _HEADER_LENGTH)
-                for name in ("Deprecation", "Sunset", "X-Fanvue-API-Next-Version")
+                for name in (_DEPRECATION, _SUNSET, "X-Fanvue-API-Next-Version")
             ),
         )
 
@@ -368,19 +387,18 @@ def _checked_limits(
     return limits
 
 
-def _route(context: ssl_module.SSLContext | None, proxy: tuple[str, str] | None) -> Route:
+def _route(
+    context: ssl_module.SSLContext | None, proxy: tuple[str, tuple[str, str] | None] | None
+) -> Route:
     """Build the route; the proxy's password goes into a header of its own and out of the URL.
 
     aiohttp shows the URL of a proxy in reprs and errors.
     """
     if proxy is None:
         return Route(context or True, None, None)
-    address, userinfo = proxy
-    if not userinfo:
-        return Route(context or True, URL(address), None)
-    user, _, password = userinfo.partition(":")
-    credentials = aiohttp.encode_basic_auth(unquote(user), unquote(password))
-    return Route(context or True, URL(address), {"Proxy-Authorization": credentials})
+    address, login = proxy
+    headers = {"Proxy-Authorization": aiohttp.encode_basic_auth(*login)} if login else None
+    return Route(context or True, URL(address), headers)
 
 
 def _user_agent(application: str | None) -> str:

@@ -29,7 +29,7 @@ import pytest
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Iterator
+    from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
 
     import aiohttp
 
@@ -70,7 +70,7 @@ def fanvue_client(fake_fanvue: FakeFanvue) -> Iterator[FanvueClient]:
 
 
 @contextmanager
-def _on_own_thread(fake: FakeFanvue) -> Iterator[None]:
+def _on_own_thread(fake: FakeFanvue) -> Generator[None]:
     """Serve in an event loop on another thread.
 
     What a test does with the fake meanwhile is safe without a lock: it only appends to the script
@@ -86,15 +86,17 @@ def _on_own_thread(fake: FakeFanvue) -> Iterator[None]:
         thread.start()
         try:
             run(fake.__aenter__())
-            yield
-            run(fake.__aexit__(None, None, None))
+            try:
+                yield
+            finally:
+                run(fake.__aexit__(None, None, None))
         finally:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
 
 
 @contextmanager
-def _closed_with_its_loop(client: FanvueClient) -> Iterator[None]:
+def _closed_with_its_loop(client: FanvueClient) -> Generator[None]:
     """Close the client at the end of the event loop of its first call.
 
     A fixture cannot ``await client.aclose()`` for every kind of test: pytest-asyncio and anyio end

@@ -18,9 +18,11 @@ _T = TypeVar("_T")
 # 520 to 527, 529 and 530 are what proxies such as Cloudflare answer for an origin they can't reach.
 TRANSIENT_STATUSES = frozenset({500, 502, 503, 504, *range(520, 528), 529, 530})
 
-_QUOTA = 10.0
-_POOL_QUOTA = 20.0
-_REFUND = 0.1
+# The quota is counted in tenths of a retry, so that ten successes make exactly one.
+_COST = 10
+_REFUND = 1
+_QUOTA = 10 * _COST
+_POOL_QUOTA = 20 * _COST
 _REFILL_SECONDS = 60.0
 
 
@@ -69,23 +71,24 @@ def backoff(policy: RetryPolicy, retry: int, random: Callable[[], float]) -> flo
 
 
 class Quota:
-    """Tokens that retries cost, so that an outage does not triple the load on the API.
+    """What retries cost, so that an outage does not triple the load on the API.
 
-    A retry costs one, a success gives back a tenth, and each minute gives back one, up to the
-    capacity. With ``shared``, a retry must find a token there too.
+    There are ten retries; a success gives back a tenth of one, and each minute one. With
+    ``shared``, a retry must be left there too.
     """
 
-    __slots__ = ("_capacity", "_clock", "_refilled_at", "_shared", "_tokens")
+    __slots__ = ("_capacity", "_clock", "_left", "_refilled_at", "_shared")
 
     def __init__(
         self,
         clock: Callable[[], float],
         *,
-        capacity: float = _QUOTA,
+        capacity: int = _QUOTA,
         shared: Quota | None = None,
     ) -> None:
         self._clock = clock
-        self._capacity = self._tokens = capacity
+        self._capacity = capacity
+        self._left: float = capacity
         self._refilled_at = clock()
         self._shared = shared
 
@@ -95,26 +98,26 @@ class Quota:
         return cls(clock, capacity=_POOL_QUOTA)
 
     def spend(self) -> bool:
-        """Take a token for a retry; False if there is none."""
+        """Take a retry; False if there is none."""
         if not self._available() or (self._shared is not None and not self._shared.spend()):
             return False
-        self._tokens -= 1
+        self._left -= _COST
         return True
 
     def refund(self) -> None:
-        """Give back a tenth of a token, for a success."""
-        if self._tokens < self._capacity:
-            self._tokens = min(self._capacity, self._tokens + _REFUND)
+        """Give back a tenth of a retry, for a success."""
+        if self._left < self._capacity:
+            self._left = min(self._capacity, self._left + _REFUND)
         if self._shared is not None:
             self._shared.refund()
 
     def _available(self) -> bool:
         now = self._clock()
-        share = self._capacity / _QUOTA  # the pool's refills at the rate of its size
-        self._tokens += (now - self._refilled_at) / _REFILL_SECONDS * share
-        self._tokens = min(self._capacity, self._tokens)
+        minutes = (now - self._refilled_at) / _REFILL_SECONDS
+        a_minute = self._capacity / _QUOTA * _COST  # the pool's refills at the rate of its size
+        self._left = min(self._capacity, self._left + minutes * a_minute)
         self._refilled_at = now
-        return self._tokens >= 1
+        return self._left >= _COST
 
 
 def next_wait(
@@ -148,47 +151,80 @@ async def repeat(  # noqa: PLR0913 - what a retry depends on, from one caller
     tenacity enters only here, after a failure, because a pass through it costs a tenth of a call.
     Attempts hand over outcomes and raise nothing: an exception that went through tenacity would
     stay behind in a reference cycle with the frames that raised it, and its predicates could
-    swallow a cancellation. All callbacks are sync: tenacity keeps the state of a loop per thread,
-    and two tasks would mix theirs up if a callback suspended.
+    swallow a cancellation.
     """
-    pending: Outcome[_T] | None = first
+    repetition = _Repetition(first, attempt, policy, quota, random, time_left, sleep, before_sleep)
+    return await _RETRYING(_next_outcome, repetition)
 
-    async def step() -> Outcome[_T]:
-        nonlocal pending
-        if pending is None:
-            return await attempt()
-        outcome, pending = pending, None
+
+@attrs.define(eq=False)
+class _Repetition(Generic[_T]):
+    """What tenacity's callbacks know of a call; they find it as the step's argument."""
+
+    pending: Outcome[_T] | None
+    attempt: Callable[[], Awaitable[Outcome[_T]]]
+    policy: RetryPolicy
+    quota: Quota
+    random: Callable[[], float]
+    time_left: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    before_sleep: Callable[[Outcome[_T], float], None]
+    wait: float = 0.0
+
+
+async def _next_outcome(repetition: _Repetition[_T]) -> Outcome[_T]:
+    """Hand over the outcome of the first attempt, then of each further one."""
+    if repetition.pending is not None:
+        outcome, repetition.pending = repetition.pending, None
         return outcome
-
-    def wait(state: RetryCallState) -> float:
-        return next_wait(_outcome(state), policy, state.attempt_number, random)
-
-    def stop(state: RetryCallState) -> bool:
-        outcome = _outcome(state)
-        return (
-            state.attempt_number >= policy.max_attempts
-            or asks_too_much(outcome, policy, time_left())
-            or not (outcome.stale or quota.spend())
-        )
-
-    def announce(state: RetryCallState) -> None:
-        before_sleep(_outcome(state), state.upcoming_sleep)
-
-    retrying = AsyncRetrying(
-        retry=retry_if_result(_is_repeatable),
-        wait=wait,
-        stop=stop,
-        before_sleep=announce,
-        sleep=sleep,
-        retry_error_callback=_outcome,
-    )
-    return await retrying(step)
+    await repetition.sleep(repetition.wait)
+    return await repetition.attempt()
 
 
 def _is_repeatable(outcome: Outcome[Any]) -> bool:
     return outcome.repeatable
 
 
+def _wait(state: RetryCallState) -> float:
+    repetition = _repetition(state)
+    return next_wait(_outcome(state), repetition.policy, state.attempt_number, repetition.random)
+
+
+def _stop(state: RetryCallState) -> bool:
+    outcome, repetition = _outcome(state), _repetition(state)
+    return (
+        state.attempt_number >= repetition.policy.max_attempts
+        or asks_too_much(outcome, repetition.policy, repetition.time_left())
+        or not (outcome.stale or repetition.quota.spend())
+    )
+
+
+def _before_sleep(state: RetryCallState) -> None:
+    repetition = _repetition(state)
+    repetition.wait = state.upcoming_sleep
+    repetition.before_sleep(_outcome(state), repetition.wait)
+
+
+async def _sleep_later(_: float) -> None:
+    """Leave the wait to the next step: tenacity does not say here whose wait it is."""
+
+
+def _repetition(state: RetryCallState) -> _Repetition[Any]:
+    return cast("_Repetition[Any]", state.args[0])
+
+
 def _outcome(state: RetryCallState) -> Outcome[Any]:
     assert state.outcome is not None
     return cast("Outcome[Any]", state.outcome.result())
+
+
+# One for all calls: each would leave a reference cycle behind. Sharing it is safe because
+# its callbacks never suspend; its state is per thread, and tasks would mix theirs up if they did.
+_RETRYING = AsyncRetrying(
+    retry=retry_if_result(_is_repeatable),
+    wait=_wait,
+    stop=_stop,
+    before_sleep=_before_sleep,
+    sleep=_sleep_later,
+    retry_error_callback=_outcome,
+)

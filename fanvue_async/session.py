@@ -64,22 +64,19 @@ class Operation(Generic[_T]):
 class _Call(Generic[_T]):
     """One call on its way: what it asks for and what is known of it by now."""
 
-    __slots__ = (
-        "account",
-        "attempts",
-        "bearer",
-        "bounded_by_attempt",
-        "content",
-        "deadline",
-        "has_place",
-        "operation",
-        "reauthenticated",
-        "refused_token",
-        "sending",
-        "started",
-        "unknown",
-        "url",
-    )
+    attempts = 0
+    unknown = False
+    """Whether an earlier attempt may have been processed."""
+    reauthenticated = False
+    account: Account | None = None
+    # What follows is about the newest attempt.
+    bearer: Bearer | None = None
+    refused_token: Bearer | None = None
+    """The provider's token, if the API answered it with 401."""
+    has_place = False
+    bounded_by_attempt = False
+    """Whether its clock ends it before the deadline does."""
+    sending: Sending | None = None
 
     def __init__(
         self,
@@ -94,19 +91,6 @@ class _Call(Generic[_T]):
         self.content = content
         self.started = started
         self.deadline = deadline
-        self.attempts = 0
-        self.unknown = False
-        """Whether an earlier attempt may have been processed."""
-        self.reauthenticated = False
-        self.account: Account | None = None
-        # What follows is about the newest attempt.
-        self.bearer: Bearer | None = None
-        self.refused_token: Bearer | None = None
-        """The provider's token, if the API answered it with 401."""
-        self.has_place = False
-        self.bounded_by_attempt = False
-        """Whether its clock ends it before the deadline does."""
-        self.sending: Sending | None = None
 
 
 class Session:

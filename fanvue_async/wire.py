@@ -67,20 +67,17 @@ def reader(model: type[_M]) -> Callable[[bytes], _M]:
     A field ``next_version`` is read from ``nextVersion``. Fields that the model does not know
     are ignored, so that the API can add some; types are checked by the model's own validators.
     """
-    names = {_camel(field.name): field.name for field in attrs.fields(model)}
-    required = {_camel(f.name) for f in attrs.fields(model) if f.default is attrs.NOTHING}
+    names = [(_camel(field.name), field.name) for field in attrs.fields(model)]
 
     def read(content: bytes) -> _M:
         document = loads(content)
         if not isinstance(document, dict):
             raise MalformedBodyError(f"a {type(document).__name__} where an object should be")
         fields = fields_of(document)
-        if missing := required - fields.keys():
-            raise MalformedBodyError(f"without {', '.join(sorted(missing))}")
         try:
-            return model(**{name: fields[key] for key, name in names.items() if key in fields})
+            return model(**{name: fields[key] for key, name in names if key in fields})
         except (TypeError, ValueError):
-            reason = f"no {model.__name__}: a field has the wrong type"
+            reason = f"no {model.__name__}: a field is missing or has the wrong type"
         raise MalformedBodyError(reason)
 
     return read

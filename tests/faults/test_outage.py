@@ -1,0 +1,256 @@
+"""An outage: what it costs the API, when it is over, and whom it concerns."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from faults.scale import many
+from support.chaos_server import Peer, Request, Server, saying, succeed
+from support.raw_server import answer
+from support.users import user
+
+from fanvue_async import FanvueClient, FanvueError, NoAnswerError, NotSentError, ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from support.chaos_server import Behaviour
+
+CONCURRENCY = 50
+
+# What a server does in an outage, and what its callers get.
+OUTAGES: dict[str, tuple[Behaviour, type[FanvueError]]] = {
+    "reset": (saying(then=Peer.rst), NoAnswerError),
+    "500": (saying(answer(500)), ServerError),
+    "503": (saying(answer(503, b"", "Retry-After: 0")), ServerError),
+}
+
+
+class Clock:
+    """A clock that only goes when it is told to, so that no quota comes back by itself."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def _no_time(_: float) -> None:
+    """Wait for a retry without waiting."""
+
+
+def client_on(server: Server, **options: aiohttp.ClientSession) -> tuple[FanvueClient, Clock]:
+    """Make a client that never waits, and the clock that it goes by."""
+    client, clock = FanvueClient("outage-token", base_url=server.url, **options), Clock()
+    client._session.pool.seams.clock = clock
+    client._session.pool.seams.sleep = _no_time
+    return client, clock
+
+
+def users(count: int, first: int = 0) -> list[str]:
+    """Make the UUIDs of so many users."""
+    return [user(first + number) for number in range(count)]
+
+
+async def ends_of(calls: Iterable[tuple[FanvueClient, str]]) -> list[FanvueError | None]:
+    """Create the chats, ``CONCURRENCY`` at a time: the error of each, or None."""
+    left = iter(calls)
+    ends: list[FanvueError | None] = []
+
+    async def call_one_by_one() -> None:
+        for client, to in left:
+            try:
+                await client.chats.create(to)
+            except FanvueError as error:
+                ends.append(error)
+            else:
+                ends.append(None)
+
+    await asyncio.gather(*(call_one_by_one() for _ in range(CONCURRENCY)))
+    return ends
+
+
+async def errors_of(client: FanvueClient, users: Iterable[str]) -> list[FanvueError]:
+    """Create the chats of one account: all the errors."""
+    return [end for end in await ends_of((client, to) for to in users) if end is not None]
+
+
+class Switch:
+    """A behaviour that can be exchanged while the server runs."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+
+    async def __call__(self, peer: Peer, request: Request) -> None:
+        """Behave as it is now."""
+        await self.behaviour(peer, request)
+
+
+class Flaky:
+    """Fails a share of the requests, the same ones for a seed, whatever their order."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        self.failed = 0
+        self._share = share
+        self._seed = seed
+        self._asked = Counter[str]()
+
+    async def __call__(self, peer: Peer, request: Request) -> None:
+        """Answer, or fail as in one of the outages."""
+        self._asked[request.user] += 1
+        draw = random.Random(f"{self._seed} {request.user} {self._asked[request.user]}")  # noqa: S311
+        behave = succeed
+        if draw.random() < self._share:
+            self.failed += 1
+            behave, _ = OUTAGES[draw.choice(["reset", "500", "503"])]
+        await behave(peer, request)
+
+
+@pytest.mark.parametrize(("calls", "allowed"), [(200, 1.1), (2_000, 1.02)])
+@pytest.mark.parametrize("kind", OUTAGES)
+async def test_an_outage_costs_the_api_a_few_percent(
+    no_leaks: None, kind: str, calls: int, allowed: float
+) -> None:
+    """However many calls fail, they add a few percent to the load on a server in trouble.
+
+    Every caller is told what happened, and how often it was tried.
+    """
+    behaviour, error = OUTAGES[kind]
+    with Server(behaviour) as server:
+        client, _ = client_on(server)
+        async with client:
+            errors = await errors_of(client, users(calls))
+
+    assert calls < server.requests <= allowed * calls
+    assert Counter(type(error) for error in errors) == {error: calls}
+    assert sum(error.attempts for error in errors) == server.requests
+
+
+@pytest.mark.parametrize(("calls", "allowed"), [(200, 1.1), (2_000, 1.02)])
+async def test_an_outage_of_a_server_that_is_gone(
+    no_leaks: None, calls: int, allowed: float
+) -> None:
+    """Nor are connections tried more often that are refused."""
+    traces = aiohttp.TraceConfig()
+    tried = Counter[str]()
+
+    async def note(*_: object) -> None:
+        tried["connections"] += 1
+
+    traces.on_connection_create_start.append(note)
+    gone = Server(succeed)
+    async with aiohttp.ClientSession(trace_configs=[traces]) as session:
+        client, _ = client_on(gone, session=session)
+        async with client:
+            errors = await errors_of(client, users(calls))
+    gone.close()
+
+    assert calls < tried["connections"] <= allowed * calls
+    assert Counter(type(error) for error in errors) == {NotSentError: calls}
+    assert sum(error.attempts for error in errors) == tried["connections"]
+    assert not any(error.maybe_processed for error in errors)
+
+
+async def test_an_outage_that_closes_its_connections_unannounced(no_leaks: None) -> None:
+    """What is lost on a connection that dies in the pool is no load; what is read is counted."""
+    with Server(saying(answer(500), then=Peer.fin)) as server:
+        client, _ = client_on(server)
+        async with client:
+            errors = await errors_of(client, users(2_000))
+
+    assert len(errors) == 2_000
+    assert server.requests <= 1.02 * 2_000
+
+
+async def test_an_outage_that_finds_connections_in_the_pool(no_leaks: None) -> None:
+    """Each of them may cost one request more, once: it may as well have died of its age."""
+    outage = Switch(succeed)
+    with Server(outage) as server:
+        client, _ = client_on(server)
+        async with client:
+            assert await errors_of(client, users(200)) == []
+            warm, before = server.connections, server.requests
+            outage.behaviour, error = OUTAGES["reset"]
+            errors = await errors_of(client, users(2_000, first=200))
+
+    assert Counter(type(error) for error in errors) == {error: 2_000}
+    assert 0 < warm <= CONCURRENCY
+    assert server.requests - before <= 2_000 + 10 + warm
+
+
+async def test_an_outage_in_which_connections_die_after_an_error(no_leaks: None) -> None:
+    """A connection that carried nothing but errors is no reason to repeat for nothing."""
+
+    async def fail_then_reset(peer: Peer, request: Request) -> None:
+        kind = "500" if peer.requests % 2 else "reset"
+        behave, _ = OUTAGES[kind]
+        await behave(peer, request)
+
+    with Server(fail_then_reset) as server:
+        client, _ = client_on(server)
+        async with client:
+            errors = await errors_of(client, users(2_000))
+
+    assert len(errors) == 2_000
+    assert server.requests <= 1.02 * 2_000
+
+
+async def test_an_outage_of_all_accounts_at_once(no_leaks: None) -> None:
+    """Hundreds of creators behind one client do not multiply what each of them may repeat."""
+    behaviour, _ = OUTAGES["503"]
+    with Server(behaviour) as server:
+        client, _ = client_on(server)
+        async with client:
+            accounts = [client.with_options(account=f"creator {n}") for n in range(200)]
+            ends = await ends_of(zip(accounts * 10, users(2_000), strict=True))
+
+    assert None not in ends
+    assert 2_000 < server.requests <= 1.02 * 2_000
+
+
+@pytest.mark.parametrize("seed", range(many(3, 30)))
+@pytest.mark.parametrize("kind", OUTAGES)
+async def test_after_an_outage_nearly_every_call_succeeds(
+    no_leaks: None, kind: str, seed: int
+) -> None:
+    """Once the quota is back, one failure in twenty is none that callers notice."""
+    behaviour, error = OUTAGES[kind]
+    flaky = Flaky(share=0.05, seed=seed)
+    outage = Switch(behaviour)
+    with Server(outage) as server:
+        client, clock = client_on(server)
+        async with client:
+            assert len(await errors_of(client, users(200))) == 200
+            outage.behaviour = flaky
+            clock.now += 600  # a minute for each token of the quota
+            errors = await errors_of(client, users(200, first=200))
+
+    assert flaky.failed > 3
+    assert len(errors) <= 0.005 * 200
+
+
+async def test_an_account_in_an_outage_does_not_spend_the_quota_of_another(no_leaks: None) -> None:
+    """While all calls for one creator fail, another's get the few retries that they need."""
+    flaky = Flaky(share=0.05, seed=1)
+
+    async def answer_by_account(peer: Peer, request: Request) -> None:
+        behave, _ = OUTAGES["503"]
+        await (behave if request.token == "in-outage" else flaky)(peer, request)
+
+    with Server(answer_by_account) as server:
+        client, _ = client_on(server)
+        async with client:
+            unlucky = client.with_options(access_token="in-outage")
+            both = [call for to in users(200) for call in ((unlucky, to), (client, to))]
+            ends = await ends_of(both)
+
+    assert flaky.failed > 3
+    assert ends.count(None) >= 0.995 * 200
+    assert server.requests <= 400 + 10 + flaky.failed

@@ -1,0 +1,61 @@
+"""Calls that fail, and a look at what they leave behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fanvue_async import FanvueError, Limits, RetryPolicy, Timeout
+from support.leaks import shown_by
+from support.raw_server import TOKEN
+from support.users import USER
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from fanvue_async import FanvueClient
+    from support.raw_server import RawServer
+
+
+async def error_of(client: FanvueClient) -> FanvueError:
+    """Make a call that fails; its error must show neither its token nor another error."""
+    with pytest.raises(FanvueError) as caught:
+        await client.chats.create(USER)
+    error = caught.value
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    assert TOKEN not in shown_by(error)
+    return error
+
+
+async def failing_call(server: RawServer, **options: Any) -> FanvueError:
+    """Make a call that fails, then one that succeeds on the only connection there may be."""
+    options = {
+        "limits": Limits(max_connections=1),
+        "retry": RetryPolicy.never(),
+        "timeout": Timeout(total=20, attempt=5),
+        **options,
+    }
+    async with server.client(**options) as client:
+        error = await error_of(client)
+        assert (await client.chats.create(USER)).message == "created"
+    assert await server.all_closed()
+    return error
+
+
+@contextmanager
+def collecting_garbage() -> Generator[None]:
+    """Collect what the block leaves: a future whose error nobody looked at reports it then."""
+    gc.freeze()  # what is older than the block is not looked at below, which would take long
+    yield
+    gc.collect()
+    gc.unfreeze()
+
+
+def descriptors() -> int:
+    """Count the open descriptors of this process, those of its servers included."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a Path for each would open more

@@ -1,0 +1,761 @@
+"""What a client and its views share: connections, their queue, the end, and accounts' state."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import logging
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from base64 import b64encode
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import aiohttp
+import pytest
+from support.stages import (
+    CountingFake,
+    LoopServer,
+    StuckProvider,
+    answer,
+    begin,
+    by_path,
+    turns,
+    until,
+)
+from support.users import USER, user
+
+from fanvue_async import (
+    AuthenticationError,
+    ClientStateError,
+    ConfigurationError,
+    DeadlineExceededError,
+    FanvueClient,
+    Limits,
+    NotSentError,
+    RetryPolicy,
+    Timeout,
+    TransportError,
+)
+from fanvue_async.pool import Accounts, Places, _Connector
+from fanvue_async.testing import FakeFanvue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+# The queue.
+
+
+async def test_a_thousand_calls_share_a_hundred_connections() -> None:
+    """Waiting for a connection is no failure, and takes nothing from an attempt's second."""
+    async with CountingFake() as fake:
+        fake.delay(0.02, times=1_000)
+        timeout = Timeout(attempt=1.0)
+        async with fake.client(timeout=timeout, retry=RetryPolicy.never()) as client:
+            created = await asyncio.gather(
+                *(client.chats.create(user(number)) for number in range(1_000))
+            )
+
+        assert len(created) == 1_000
+        assert sorted(fake.chats) == [user(number) for number in range(1_000)]
+        assert fake.connections <= 100
+
+
+async def test_first_come_first_served(fake: FakeFanvue) -> None:
+    """Calls get their connection in the order in which they were made."""
+    async with fake.client(limits=Limits(max_connections=1)) as client:
+        await asyncio.gather(*(client.chats.create(user(number)) for number in range(20)))
+
+    assert fake.chats == [user(number) for number in range(20)]
+
+
+async def test_a_place_is_not_handed_to_who_gave_up() -> None:
+    """Who was cancelled in the queue is passed over, and nobody's place is lost."""
+    places = Places(1)
+    assert places.take()
+    first, second = (asyncio.create_task(places.wait()) for _ in range(2))
+    await turns(1)
+
+    first.cancel()
+    places.leave()
+    await asyncio.wait([first, second])
+
+    assert first.cancelled()
+    assert second.done()
+    assert not second.cancelled()
+    assert not places.take()
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_place_that_comes_with_a_cancel_is_passed_on(others: int) -> None:
+    """Who is cancelled in the moment in which a place is handed over gives it back."""
+    places = Places(1)
+    assert places.take()
+    waiters = [asyncio.create_task(places.wait()) for _ in range(1 + others)]
+    await turns(1)
+
+    places.leave()
+    waiters[0].cancel()
+    await asyncio.wait(waiters)
+
+    assert [waiter.cancelled() for waiter in waiters] == [True, False][: 1 + others]
+    assert places.take() is (not others)
+
+
+# Connections.
+
+
+async def test_a_connection_is_kept() -> None:
+    """Calls one after the other need one connection."""
+    async with CountingFake() as fake, fake.client() as client:
+        for _ in range(5):
+            await client.chats.create(USER)
+
+        assert fake.connections == 1
+
+
+@pytest.mark.parametrize(("expiry", "pause"), [(0, 0), (0.05, 0.15)])
+async def test_an_idle_connection_expires(expiry: float, pause: float) -> None:
+    """What was idle for longer than keepalive_expiry is not used again; with 0, nothing is."""
+    async with (
+        CountingFake() as fake,
+        fake.client(limits=Limits(keepalive_expiry=expiry)) as client,
+    ):
+        await client.chats.create(USER)
+        await asyncio.sleep(pause)
+        await client.chats.create(USER)
+
+        assert fake.connections == 2
+
+
+@pytest.mark.parametrize(
+    "unasked",
+    [
+        b'HTTP/1.1 201 Created\r\nContent-Length: 19\r\n\r\n{"message":"wrong"}',
+        b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 201 Created\r\nContent-Length: 19\r\n\r\n{",
+        b"\x00garbage",
+    ],
+)
+async def test_what_a_server_says_unasked_is_nobodys_answer(unasked: bytes) -> None:
+    """An idle connection on which the server has spoken is dropped, not read one answer off."""
+    async with LoopServer(answer(201)) as server, server.client() as client:
+        for _ in range(3):
+            for _ in range(2):
+                created = await client.chats.create(USER)
+                assert created.message == "hello"
+            for transport in server.open:
+                transport.write(unasked)
+            await turns(5)
+
+        assert server.connections == 3
+
+
+@pytest.mark.parametrize("unasked", [b"HTTP/1.1 2", b"HTTP/1.1 400 Bad Request\r\nX-Half: "])
+async def test_what_a_server_begins_to_say_unasked_is_in_nobodys_answer(unasked: bytes) -> None:
+    """Half a head on an idle connection does not become a part of the next answer's."""
+    async with LoopServer(answer(201)) as server, server.client() as client:
+        for _ in range(5):
+            created = await client.chats.create(USER)
+            assert created.message == "hello"
+            for transport in server.open:
+                transport.write(unasked)
+            await turns(5)
+
+
+async def test_a_server_that_speaks_first_is_not_asked_for_ever() -> None:
+    """A new connection on which the server talks at once would be followed by one like it."""
+
+    class Greeting(LoopServer):
+        def accepted(self, transport: asyncio.Transport) -> None:
+            super().accepted(transport)
+            transport.write(b"SSH-2.0-server\r\n")
+
+    async def hear_it(*_: object) -> None:
+        await until(lambda: server.open)
+        await turns(10)
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_create_end.append(hear_it)
+    connector = _Connector(WeakSet(), limit=1, keepalive_expiry=4)
+    async with (
+        Greeting() as server,
+        aiohttp.ClientSession(connector=connector, trace_configs=[tracing]) as session,
+        server.client(session=session, retry=RetryPolicy.never(), timeout=0.3) as client,
+    ):
+        with pytest.raises((TransportError, DeadlineExceededError)):
+            await client.chats.create(USER)
+
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("userinfo", ["", "user:p%40ss@"])
+async def test_a_proxy_is_asked_with_its_own_password_only(userinfo: str) -> None:
+    """The proxy's userinfo goes into a header for the proxy; our token is none of its business."""
+    async with LoopServer(answer(403)) as proxy:
+        url = proxy.url.replace("//", f"//{userinfo}")
+        async with FanvueClient("token", base_url="https://localhost:9", proxy=url) as client:
+            with pytest.raises(NotSentError):
+                await client.chats.create(USER)
+
+    (head,) = proxy.heads
+    assert head.startswith("CONNECT localhost:9 HTTP/1.1")
+    password = b64encode(b"user:p@ss").decode()
+    assert (f"Proxy-Authorization: Basic {password}" in head) is bool(userinfo)
+    assert ("Proxy-Authorization" in head) is bool(userinfo)
+    assert "Bearer" not in head
+
+
+# The end.
+
+
+async def test_closing_ends_sixty_calls_in_all_phases_at_once() -> None:
+    """Each ends with a ClientStateError, none with a CancelledError that nobody asked for."""
+    answers = {"/body": begin(200), "/back-off": answer(503), "/invalidate": answer(401)}
+    async with LoopServer(by_path(answers)) as server:
+        client = server.client(limits=Limits(max_connections=20))
+        slept = 0
+
+        async def sleep(_: float) -> None:
+            nonlocal slept
+            slept += 1
+            await asyncio.Event().wait()
+
+        client._session.pool.seams.sleep = sleep
+        providers = {name: StuckProvider(name) for name in ("token", "invalidate")}
+        calls: list[asyncio.Task[Any]] = []
+        for phase in ("token", "invalidate", "back-off", "headers", "body", "queue"):
+            view = client
+            if phase in providers:
+                view = client.with_options(access_token=providers[phase])
+            calls += [
+                asyncio.create_task(view.request("GET", f"/{phase}", idempotent=True))
+                for _ in range(10)
+            ]
+            await turns(30)
+        await until(lambda: len(client._session.pool.places._waiters) == 10)
+        assert Counter(server.paths) == dict.fromkeys(
+            ("/invalidate", "/back-off", "/headers", "/body"), 10
+        )
+        assert slept == 10
+
+        started = time.monotonic()
+        await client.aclose()
+        await asyncio.wait(calls)
+
+        assert time.monotonic() - started < 1.0
+        assert {type(call.exception()) for call in calls} == {ClientStateError}
+
+
+async def test_closing_again_and_at_the_same_time_is_fine() -> None:
+    """However often aclose is called, it comes back when the client is closed."""
+    async with LoopServer() as server:
+        client = server.client()
+        call = asyncio.create_task(client.chats.create(USER))
+        await until(lambda: server.paths)
+
+        await asyncio.gather(*(client.aclose() for _ in range(10)))
+        await client.aclose()
+
+        assert isinstance(call.exception(), ClientStateError)
+
+
+async def test_closing_what_was_never_used() -> None:
+    """A client that made no call closes, and stays closed."""
+    async with CountingFake() as fake:
+        client = fake.client()
+        await client.aclose()
+        await client.aclose()
+
+        for use in (client.chats.create(USER), client.__aenter__()):
+            with pytest.raises(ClientStateError, match="the client is closed"):
+                await use
+        assert fake.connections == 0
+
+
+async def test_leaving_async_with_closes() -> None:
+    """The end of ``async with`` is the end of the client, whatever it ends with."""
+    async with FakeFanvue() as fake:
+        client = fake.client()
+        with pytest.raises(LookupError, match="the user's"):
+            async with client:
+                raise LookupError("the user's")
+        with pytest.raises(ClientStateError):
+            await client.chats.create(USER)
+
+
+async def test_a_view_closes_nothing(client: FanvueClient, fake: FakeFanvue) -> None:
+    """Closing a view, or leaving ``async with`` on one, is no end for its client."""
+    view = client.with_options(timeout=5)
+    async with view as entered:
+        assert entered is view
+        await view.chats.create(USER)
+    await view.aclose()
+
+    await view.chats.create(USER)
+    await client.chats.create(USER)
+    assert len(fake.requests) == 3
+
+
+async def test_the_end_of_the_client_is_the_end_of_its_views(fake: FakeFanvue) -> None:
+    """A view has no connections of its own."""
+    async with fake.client() as client:
+        view = client.with_options(timeout=5)
+
+    with pytest.raises(ClientStateError, match="the client is closed"):
+        await view.chats.create(USER)
+
+
+class SlowToGiveUp(StuckProvider):
+    """Does something more when it is told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__("token")
+        self.may_stop = asyncio.Event()
+
+    async def get_token(self) -> str:
+        """Give no token."""
+        try:
+            return await super().get_token()
+        finally:
+            await self.may_stop.wait()
+
+
+async def test_closing_waits_for_the_last_call() -> None:
+    """When aclose comes back no call is on its way, not even one that cleans up."""
+    async with LoopServer() as server:
+        client = server.client()
+        view = client.with_options(access_token=(provider := SlowToGiveUp()))
+        calls = [asyncio.create_task(each.chats.create(USER)) for each in (client, view)]
+        await until(lambda: provider.stuck and server.paths)
+
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.wait(calls[:1])
+        await turns(20)
+        assert not closing.done()
+        provider.may_stop.set()
+        await closing
+
+        assert [type(call.exception()) for call in calls] == [ClientStateError] * 2
+
+
+async def test_a_cancelled_close_can_be_repeated() -> None:
+    """Whoever gives up waiting for the close may ask again, and the connections are closed."""
+    async with LoopServer() as server:
+        client = FanvueClient(provider := SlowToGiveUp(), base_url=server.url)
+        call = asyncio.create_task(client.chats.create(USER))
+        await until(lambda: provider.stuck)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await client.aclose()
+        provider.may_stop.set()
+
+        await client.aclose()
+
+        with pytest.raises(ClientStateError):
+            await call
+
+
+# Loops, threads and processes.
+
+
+async def test_another_loop_is_refused(client: FanvueClient, fake: FakeFanvue) -> None:
+    """A client belongs to the loop of its first call; in another thread it raises at once."""
+    await client.chats.create(USER)
+
+    for use in (client.chats.create(USER), client.request("GET", "/x"), client.__aenter__()):
+        with pytest.raises(ClientStateError, match="belongs to another event loop"):
+            await asyncio.to_thread(asyncio.run, use)
+    with pytest.raises(ClientStateError, match="belongs to another event loop"):
+        await asyncio.to_thread(asyncio.run, client.aclose())
+
+    await client.chats.create(USER)  # and nothing happened to it
+    assert len(fake.requests) == 2
+
+
+async def test_another_loop_may_not_take_part_in_closing() -> None:
+    """Another thread's aclose is refused while this loop's is under way, and harms it not."""
+    async with LoopServer() as server:
+        client = server.client()
+        call = asyncio.create_task(client.chats.create(USER))
+        await until(lambda: server.paths)
+        closing = asyncio.create_task(client.aclose())
+        await turns(1)
+        ends: list[BaseException] = []
+
+        def close_too() -> None:
+            try:
+                asyncio.run(client.aclose())
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is looked at below
+                ends.append(error)
+
+        thread = threading.Thread(target=close_too)
+        thread.start()
+        thread.join()  # while this loop stands still
+        await asyncio.wait([call, closing])
+
+        assert [type(end) for end in ends] == [ClientStateError]
+        assert closing.exception() is None
+        assert isinstance(call.exception(), ClientStateError)
+
+
+def test_without_a_loop() -> None:
+    """Making a client needs no loop; what does says so."""
+    client = FanvueClient("token").with_options(timeout=5)
+
+    for use in (client.chats.create(USER), client.__aenter__()):
+        with pytest.raises(ClientStateError, match="needs a running event loop"):
+            use.send(None)
+
+
+def test_a_second_run_is_refused() -> None:
+    """A client that outlived its loop says so, instead of failing somewhere in its sockets."""
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        fake = FakeFanvue()
+        first.run(fake.__aenter__())
+        client = fake.client()
+        first.run(client.chats.create(USER))
+
+        with pytest.raises(ClientStateError, match="make one there"):
+            second.run(client.chats.create(USER))
+        with pytest.raises(ClientStateError, match="make one there"):
+            second.run(client.aclose())
+
+        first.run(client.aclose())
+        second.run(client.aclose())  # it is closed, and closing again is fine
+        first.run(fake.__aexit__(None, None, None))
+
+
+def test_a_client_that_was_never_used_needs_no_closing() -> None:
+    """Nothing is opened before the first call, so nothing is left open."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        client = FanvueClient("token")
+        client.with_options(timeout=5)
+        del client
+        gc.collect()
+
+    assert told == []
+
+
+def test_a_client_that_was_never_closed_is_told_of() -> None:
+    """What was forgotten is said: aiohttp's own warning."""
+    script = """
+        import asyncio, gc
+        from fanvue_async.testing import FakeFanvue
+
+        async def main():
+            async with FakeFanvue() as fake:
+                await fake.client().chats.create("3fa85f64-5717-4562-b3fc-2c963f66afa6")
+                gc.collect()
+
+        asyncio.run(main())
+    """
+    done = subprocess.run(  # noqa: S603 - of this very test
+        [sys.executable, "-W", "default", "-c", inspect.cleandoc(script)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+
+    assert done.stderr.count("ResourceWarning: Unclosed client session") == 1
+    assert "fake-token" not in done.stderr
+
+
+# A borrowed session.
+
+
+async def test_a_borrowed_session_and_our_calls_do_not_touch_each_other() -> None:
+    """Of a borrowed session, its connector is used; all its settings stay its own."""
+    seen: list[str] = []
+
+    async def middleware(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        seen.append(request.url.path)
+        return await handler(request)
+
+    async with CountingFake() as fake:
+        connector = aiohttp.TCPConnector(limit=7, limit_per_host=5, keepalive_timeout=9)
+        settings = _settings(connector)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of auth, which still works
+            session = aiohttp.ClientSession(
+                fake.url,
+                connector=connector,
+                headers={"X-Theirs": "yes", "User-Agent": "theirs"},
+                auth=aiohttp.BasicAuth("their", "password"),
+                cookies={"theirs": "1"},
+                cookie_jar=aiohttp.CookieJar(unsafe=True),
+                middlewares=[middleware],
+                raise_for_status=True,
+                timeout=aiohttp.ClientTimeout(total=0.000_001),
+            )
+        async with session:
+            headers, cookies = dict(session.headers), _cookies(session)
+            client = fake.client(session=session)
+            fake.reply(503, headers={"Set-Cookie": "ours=2"})
+            fake.reply(201, json={"message": "hello"}, headers={"Set-Cookie": "ours=3"})
+            async with client:
+                for _ in range(2):
+                    await client.chats.create(USER)
+
+            for request in fake.requests:
+                assert request.headers["Authorization"] == "Bearer fake-token"
+                assert request.headers["User-Agent"].startswith("fanvue-async/")
+                assert not {"X-Theirs", "Cookie"} & set(request.headers)
+            assert seen == []
+            assert (dict(session.headers), _cookies(session)) == (headers, cookies)
+            assert (session.closed, connector.closed) == (False, False)
+            assert _settings(connector) == settings
+
+            fake.reply(200)
+            await session.get("/", timeout=aiohttp.ClientTimeout(total=5))
+            assert fake.requests[-1].headers["Cookie"] == "theirs=1"
+            assert fake.requests[-1].headers["Authorization"].startswith("Basic ")
+            assert seen == ["/"]
+        assert fake.connections == 1
+
+
+def _cookies(session: aiohttp.ClientSession) -> list[str]:
+    return [f"{cookie.key}={cookie.value}" for cookie in session.cookie_jar]
+
+
+def _settings(connector: aiohttp.TCPConnector) -> tuple[object, ...]:
+    return (
+        connector.limit,
+        connector.limit_per_host,
+        connector.force_close,
+        connector.use_dns_cache,
+        connector.family,
+        connector._keepalive_timeout,
+    )
+
+
+async def test_the_tracing_of_a_borrowed_session_sees_each_request_once() -> None:
+    """OpenTelemetry and its like count our requests, retries included, none twice."""
+    started: list[str] = []
+    ended: list[int] = []
+
+    async def on_start(_: object, __: object, params: aiohttp.TraceRequestStartParams) -> None:
+        started.append(params.method)
+
+    async def on_end(_: object, __: object, params: aiohttp.TraceRequestEndParams) -> None:
+        ended.append(params.response.status)
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_start.append(on_start)
+    tracing.on_request_end.append(on_end)
+    async with (
+        FakeFanvue() as fake,
+        aiohttp.ClientSession(trace_configs=[tracing]) as session,
+        fake.client(session=session) as client,
+    ):
+        fake.reply(503)
+        await client.chats.create(USER)
+        await client.with_options(timeout=5).chats.create(USER)
+
+    assert started == ["POST"] * 3
+    assert ended == [503, 201, 201]
+
+
+@pytest.mark.parametrize(
+    ("limit", "per_host", "places"), [(0, 0, 100), (200, 0, 100), (3, 0, 3), (0, 2, 2), (4, 3, 3)]
+)
+async def test_a_borrowed_connector_has_as_many_places_as_it_allows(
+    limit: int, per_host: int, places: int
+) -> None:
+    """Our queue lets through what the connector can take, so its own queue costs no attempt."""
+    async with (
+        LoopServer() as server,
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=limit, limit_per_host=per_host)
+        ) as session,
+        server.client(session=session) as client,
+    ):
+        calls = [asyncio.create_task(client.chats.create(USER)) for _ in range(places + 5)]
+        await until(lambda: len(server.paths) == places)
+        await turns(20)
+
+        assert len(server.paths) == places
+        assert len(client._session.pool.places._waiters) == 5
+        await client.aclose()
+        await asyncio.wait(calls)
+        assert all(isinstance(call.exception(), ClientStateError) for call in calls)
+
+
+@pytest.mark.parametrize("limits", [Limits(), 5, "10"])
+async def test_limits_of_a_borrowed_session_are_its_own(limits: Any) -> None:
+    """What is given for limits contradicts session, whatever it is."""
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(ConfigurationError, match="limits"):
+            FanvueClient("token", session=session, limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("option", "given"), [("session", "session"), ("session", 5), ("limits", 5), ("limits", {})]
+)
+def test_what_is_no_session_or_limits_is_refused(option: str, given: object) -> None:
+    """A mistaken setting is told when the client is made."""
+    with pytest.raises(ConfigurationError, match=f"{option} must be"):
+        FanvueClient("token", **{option: given})  # type: ignore[arg-type] # as users do
+
+
+async def test_a_closed_session_is_not_used(fake: FakeFanvue) -> None:
+    """A borrowed session that its owner closed is refused, before and after the first call."""
+    async with aiohttp.ClientSession() as session:
+        early, late = fake.client(session=session), fake.client(session=session)
+        await early.chats.create(USER)
+
+    for client in (early, late):
+        with pytest.raises(ClientStateError, match="borrowed is closed"):
+            await client.chats.create(USER)
+    assert len(fake.requests) == 1
+
+
+async def test_a_client_closes_after_its_borrowed_session(fake: FakeFanvue) -> None:
+    """At a program's end, the order in which both are closed doesn't matter."""
+    async with aiohttp.ClientSession() as session:
+        client = fake.client(session=session)
+        await client.chats.create(USER)
+
+    await client.aclose()
+
+    with pytest.raises(ClientStateError, match="the client is closed"):
+        await client.chats.create(USER)
+
+
+@pytest.mark.parametrize("phase", ["connector's queue", "headers"])
+async def test_a_session_that_is_closed_under_a_call_ends_it_typed(phase: str) -> None:
+    """Its owner closes it: the call ends with a ClientStateError, nobody having cancelled it."""
+    async with LoopServer() as server:
+        connector = aiohttp.TCPConnector(limit=1)
+        session = aiohttp.ClientSession(connector=connector)
+        others: list[asyncio.Task[Any]] = []
+        if phase == "connector's queue":
+            others.append(asyncio.create_task(session.get(server.url)))
+            await until(lambda: server.paths)
+        client = server.client(session=session)
+        call = asyncio.create_task(client.chats.create(USER))
+        await until(lambda: connector._waiters or "/chats" in server.paths)
+        await turns(5)
+
+        await session.close()
+        await asyncio.wait([call, *others])
+
+        assert not call.cancelled()
+        assert isinstance(call.exception(), ClientStateError)
+        assert [type(other.exception()) for other in others] == [
+            aiohttp.ClientConnectionError for _ in others
+        ]
+
+
+def test_a_session_of_another_loop_is_not_used() -> None:
+    """A borrowed session is bound to the loop that it was made in."""
+
+    async def make() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        session = first.run(make())
+        client = FanvueClient("token", session=session)
+        with pytest.raises(ClientStateError, match="borrowed belongs to another event loop"):
+            second.run(client.chats.create(USER))
+        first.run(session.close())
+
+
+@pytest.fixture(params=["owned", "borrowed"])
+async def shared(request: pytest.FixtureRequest) -> AsyncIterator[aiohttp.ClientSession | None]:
+    """Lend a session, or none."""
+    if request.param == "owned":
+        yield None
+    else:
+        async with aiohttp.ClientSession() as session:
+            yield session
+
+
+async def test_two_hundred_views_send_their_own_tokens(
+    shared: aiohttp.ClientSession | None,
+) -> None:
+    """On one pool, at the same time, with retries: no view ever acts as another."""
+    tokens = [f"token-{number}" for number in range(200)]
+    async with (
+        FakeFanvue(tokens=tokens) as fake,
+        FanvueClient(base_url=fake.url, session=shared) as root,
+    ):
+        root._session.pool.seams.sleep = asyncio.sleep
+        views = [root.with_options(access_token=token) for token in tokens]
+        for _ in range(2):
+            await asyncio.gather(
+                *(view.chats.create(user(number)) for number, view in enumerate(views))
+            )
+
+        sent = Counter(
+            (request.headers["Authorization"], request.json()["userUuid"])
+            for request in fake.requests
+        )
+        assert sent == {(f"Bearer {token}", user(number)): 2 for number, token in enumerate(tokens)}
+
+
+# Accounts.
+
+
+def test_the_accounts_used_last_are_kept() -> None:
+    """The table of accounts is bounded; what falls out of it is who was idle longest."""
+    accounts = Accounts(time.monotonic)
+    first = accounts.get("first")
+    second = accounts.get("second")
+    for number in range(9_998):
+        accounts.get(f"{number}")
+    assert accounts.get("first") is first
+
+    accounts.get("one more")
+
+    assert accounts.find("second") is None
+    assert accounts.find("first") is first
+    assert accounts.get("second") is not second
+
+
+# What the API announces.
+
+
+async def test_deprecation_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """One warning per client, by whichever call or view the announcement comes first."""
+    announcement = {
+        "Deprecation": "Sun, 01 Nov 2026 00:00:00 GMT",
+        "Sunset": "Sat, 01 May 2027 00:00:00 GMT",
+        "X-Fanvue-API-Next-Version": "2026-11-01",
+    }
+    async with FakeFanvue() as fake, fake.client() as client:
+        await client.chats.create(USER)
+        assert caplog.records == []
+        fake.reply(401, headers=announcement)
+        fake.reply(201, json={"message": "hello"}, headers=announcement, times=4)
+        with pytest.raises(AuthenticationError):
+            await client.chats.create(USER)
+        assert len(caplog.records) == 1
+        await asyncio.gather(*(client.chats.create(USER) for _ in range(3)))
+        await client.with_options(timeout=5).chats.create(USER)
+
+        (record,) = caplog.records
+        assert (record.name, record.levelno) == ("fanvue_async", logging.WARNING)
+        assert record.getMessage() == (
+            "API version 2025-06-26 is deprecated (Deprecation: Sun, 01 Nov 2026 00:00:00 GMT, "
+            "Sunset: Sat, 01 May 2027 00:00:00 GMT, next version: 2026-11-01)"
+        )
+
+        fake.reply(201, json={"message": "hello"}, headers={"Sunset": "soon" * 1_000})
+        async with fake.client() as another:
+            await another.chats.create(USER)
+        assert len(caplog.records) == 2
+        assert "Deprecation: not said, Sunset: soonsoon" in caplog.messages[1]
+        assert len(caplog.messages[1]) < 500

@@ -1,0 +1,549 @@
+"""What must never get out, and what must never get in: the token, and everybody's text.
+
+That a request goes to the configured origin or nowhere is shown in ``test_client.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import inspect
+import json
+import logging
+import pickle
+import subprocess
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pprint import pformat
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+import aiohttp
+import attrs
+import pytest
+from support.raw_server import refusing_port
+from support.stages import (
+    PHASES,
+    CountingFake,
+    LoopServer,
+    Provider,
+    answer,
+    cut,
+    nothing,
+    say,
+    say_and_cut,
+    stuck_in,
+)
+from support.users import USER
+
+from fanvue_async import (
+    APIError,
+    ConfigurationError,
+    FanvueClient,
+    FanvueError,
+    InvalidArgumentError,
+    RetryEvent,
+    Timeout,
+)
+from fanvue_async.testing import FakeFanvue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+# Constants, because the locals of a test are in the tracebacks that are searched for them.
+SECRET = "very-secret-access-token.0123"
+USERS_SECRET = "what-the-user-wrote"
+ASKED_SECRET = "what-the-user-asked"
+
+_JSON = "Content-Type: application/json"
+_HEADERS = (_JSON, f"X-Request-Id: {SECRET}", f"Location: https://x/{SECRET}?token={SECRET}")
+
+
+def _telling(status: int, document: object) -> Callable[[str, asyncio.Transport], None]:
+    return answer(status, json.dumps(document).encode(), *_HEADERS)
+
+
+# All the ways in which a server can end a call, each telling the token if it can.
+ENDS: dict[str, Callable[[str, asyncio.Transport], None]] = {
+    **{
+        f"{status}": _telling(status, {"message": f"<{SECRET}>", SECRET: [{"x": SECRET}]})
+        for status in (302, 400, 401, 403, 404, 409, 410, 418, 429, 500, 501, 503)
+    },
+    "unsupported version": _telling(400, {"error": SECRET, "message": SECRET}),
+    "invalid request": _telling(400, {"errors": [SECRET, {"at": SECRET}]}),
+    "sunset": _telling(410, {"error": SECRET, "message": SECRET, "nextVersion": SECRET}),
+    "text": answer(400, f"<b>{SECRET}</b>".encode()),
+    "reason": say(f"HTTP/1.1 403 {SECRET}\r\nContent-Length: 0\r\n\r\n".encode()),
+    "no json": answer(201, f"{{{SECRET}".encode()),
+    "wrong shape": answer(201, json.dumps({SECRET: SECRET}).encode()),
+    "wrong type": answer(201, json.dumps({"message": [SECRET]}).encode()),
+    "status 600": say(f"HTTP/1.1 600 {SECRET}\r\nContent-Length: 0\r\n\r\n".encode()),
+    "garbage": say(f"{SECRET}\r\n\r\n".encode()),
+    "bad header": say(f"HTTP/1.1 201 Created\r\n{SECRET}\x00: {SECRET}\r\n\r\n".encode()),
+    "cut": cut,
+    "cut head": say_and_cut(f"HTTP/1.1 201 Created\r\nX-Token: {SECRET}\r\n".encode()),
+    "cut body": say_and_cut(f"HTTP/1.1 201 Created\r\nContent-Length: 99\r\n\r\n{SECRET}".encode()),
+    "no answer": nothing,
+}
+
+
+def shown_by(error: BaseException) -> str:
+    """Write down all that a log, a crash report or a pickle could show of an error."""
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    pickled = [pickle.dumps(error, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    notes = getattr(error, "__notes__", None)
+    shown = (str(error), repr(error), error.args, pformat(vars(error)), notes, pickled)
+    return f"{shown}\n{''.join(report.format())}"
+
+
+def assert_is_clean(error: FanvueError) -> None:
+    """Check that an error shows no token, stands alone, and survives a pickle and a copy."""
+    assert SECRET not in shown_by(error)
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    for twin in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):  # noqa: S301 - our own
+        assert (type(twin), str(twin), vars(twin)) == (type(error), str(error), vars(error))
+
+
+def _access(kind: str) -> Any:
+    return SECRET if kind == "fixed" else Provider(SECRET)
+
+
+async def _call(client: FanvueClient) -> object:
+    return await client.request(
+        "PUT", "/things", json={"text": USERS_SECRET}, params={"search": ASKED_SECRET}
+    )
+
+
+# 1 The token is in no object.
+
+
+async def test_no_object_shows_the_token(fake: FakeFanvue) -> None:
+    """Nothing that a user holds or is handed prints, lists, pickles or copies the token."""
+    events: list[RetryEvent] = []
+    fake.reply(503)
+    fake.reply(200, json={})
+    async with FanvueClient(SECRET, base_url=fake.url, on_retry=events.append) as client:
+        client._session.pool.seams.sleep = asyncio.sleep
+        client._session.pool.seams.random = lambda: 0.0
+        response = await _call(client)
+        view = client.with_options(access_token=Provider(SECRET))
+        with pytest.raises(APIError):
+            await view.chats.create(USER)
+        handed_out = [client, view, client.chats, view.chats, *events, response, client.rate_limit]
+        pool, credential = client._session.pool, client._session._credential
+        inner = [client._session, view._session, pool, pool.route, pool.accounts, credential]
+
+        shown = [text for thing in handed_out for text in _texts_of(thing, *SHOWING, *COPYING)]
+        shown += [text for thing in inner for text in _texts_of(thing, *SHOWING)]
+
+    assert len(shown) == len(handed_out) * 11 + len(inner) * 7
+    assert [text for text in shown if SECRET in text] == []
+
+
+SHOWING: list[Callable[[Any], object]] = [
+    repr,
+    str,
+    format,
+    pformat,
+    vars,
+    attrs.asdict,
+    json.dumps,
+]
+COPYING: list[Callable[[Any], object]] = [
+    pickle.dumps,
+    lambda thing: pickle.dumps(copy.copy(thing)),
+    lambda thing: repr(copy.deepcopy(thing)),
+    lambda thing: pickle.dumps(copy.deepcopy(thing)),
+]
+
+
+def _texts_of(thing: object, *ways: Callable[[Any], object]) -> list[str]:
+    """Turn a thing into text in these ways; if it refuses, into what it says then."""
+    texts: list[str] = []
+    for way in ways:
+        try:
+            texts.append(str(way(thing)))
+        except (TypeError, ValueError, attrs.exceptions.NotAnAttrsClassError) as refusal:
+            texts.append(str(refusal))
+    return texts
+
+
+# 2 The token is in no error.
+
+
+@pytest.mark.parametrize("kind", ["fixed", "provider"])
+@pytest.mark.parametrize("end", ENDS)
+async def test_no_error_of_an_exchange_shows_the_token(end: str, kind: str) -> None:
+    """Whatever a server does and says, the error is plain data without token, chain or cycle."""
+    async with LoopServer(ENDS[end]) as server:
+        client = FanvueClient(_access(kind), base_url=server.url, timeout=Timeout(attempt=0.05))
+        client._session.pool.seams.random = lambda: 0.0
+        async with client:
+            for _ in range(2):
+                with pytest.raises(FanvueError) as caught:
+                    await client.chats.create(USER)
+                assert_is_clean(caught.value)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("how", ["deadline", "close"])
+async def test_no_error_of_a_call_that_was_ended_shows_the_token(phase: str, how: str) -> None:
+    """A call that ran into its deadline or into the close says no more than others."""
+    async with stuck_in(phase, SECRET) as stage:
+        call = await stage.call(0.1 if how == "deadline" else 60)
+        if how == "close":
+            await stage.client.aclose()
+        with pytest.raises(FanvueError) as caught:
+            await call
+        assert_is_clean(caught.value)
+
+
+async def test_no_error_without_an_exchange_shows_the_token() -> None:
+    """Neither what is refused before it is sent, nor what cannot be."""
+    with refusing_port() as port:
+        client = FanvueClient(SECRET, base_url=f"http://127.0.0.1:{port}")
+        client._session.pool.seams.random = lambda: 0.0
+        closed = FanvueClient(SECRET)
+        await closed.aclose()
+        calls: list[Callable[[], Any]] = [
+            lambda: client.chats.create(USER),
+            lambda: client.chats.create("no uuid"),
+            lambda: client.request("GET", "//no/path"),
+            lambda: client.request("GET", "/x", json=object()),
+            lambda: client.request("GET", "/x", idempotent=cast("bool", "yes")),
+            lambda: closed.chats.create(USER),
+            lambda: client.with_options(access_token=Provider(f"{SECRET} ")).chats.create(USER),
+        ]
+        for call in calls:
+            with pytest.raises(FanvueError) as caught:
+                await call()
+            assert_is_clean(caught.value)
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FanvueClient(f"{SECRET} "),
+        lambda: FanvueClient(f"{SECRET}\n"),
+        lambda: FanvueClient(f"{SECRET}ü"),
+        lambda: FanvueClient(SECRET.encode()),  # type: ignore[arg-type] # as users do
+        lambda: FanvueClient(SECRET, base_url="http://api.fanvue.com"),
+        lambda: FanvueClient(SECRET, timeout=-1),
+        lambda: FanvueClient(SECRET, retry=None),  # type: ignore[arg-type] # as users do
+        lambda: FanvueClient("token").with_options(access_token=f"{SECRET} "),
+        lambda: FanvueClient("token").with_options(access_token=SECRET.encode()),  # type: ignore[arg-type] # as users do
+        lambda: FanvueClient(SECRET).with_options(timeout=-1),
+        lambda: FanvueClient(SECRET).with_options(account=""),
+        lambda: FanvueClient("token").with_options(access_token=SECRET, account=""),
+    ],
+)
+def test_no_error_of_a_setting_shows_the_token(make: Callable[[], object]) -> None:
+    """A token that is refused, or given along with what is refused, is not quoted."""
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+
+    assert_is_clean(caught.value)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+async def test_the_callers_own_timeout_shows_no_token(phase: str) -> None:
+    """It comes by way of our frames, whose locals a crash report shows as well."""
+    async with stuck_in(phase, SECRET) as stage:
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(0.1):
+                await stage.client.chats.create(USER)
+        assert SECRET not in shown_by(caught.value)
+
+
+# 3 The token is in no log.
+
+
+async def test_no_log_shows_the_token(caplog: pytest.LogCaptureFixture) -> None:
+    """With every logger wide open and asyncio telling all, no log has token, body or query."""
+    caplog.set_level(1)
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0.0  # so that asyncio shows each callback that it runs
+    async with LoopServer() as server:
+        for end in ENDS.values():
+            server.answer = end
+            for kind in ("fixed", "provider"):
+                client = FanvueClient(
+                    _access(kind), base_url=server.url, timeout=Timeout(attempt=0.02)
+                )
+                client._session.pool.seams.random = lambda: 0.0
+                async with client:
+                    with pytest.raises(FanvueError):
+                        await client.chats.create(USER)
+                    with suppress(FanvueError):
+                        await _call(client)
+
+    ours = [record for record in caplog.records if record.name == "fanvue_async"]
+    assert len(ours) > 2 * len(ENDS)
+    assert {record.levelno for record in ours} == {logging.DEBUG, logging.WARNING}
+    assert "Executing" in caplog.text
+    everything = f"{caplog.text}{[vars(record) for record in caplog.records]}"
+    for secret in (SECRET, USERS_SECRET, ASKED_SECRET, "Bearer"):
+        assert secret not in everything
+
+
+# 4 What is no token is never sent.
+
+NO_TOKENS = [
+    *("", " ", "t0 ken", " t0ken", "t0ken ", "t0\tken", "t0ken\r\nX-Evil: yes", "t0ken\x00"),
+    *("t0kén", "t0ken\u2028", "=t0ken", "t0=ken", 't0"ken', "t0ken,t0ken", "Bearer t0ken", "{}"),
+]
+
+
+@pytest.mark.parametrize("text", NO_TOKENS)
+async def test_what_is_no_token_opens_no_connection(text: str) -> None:
+    """RFC 6750: the check is ours, as aiohttp has its own only after connecting."""
+    async with CountingFake() as fake, fake.client() as client:
+        for make in (FanvueClient, client.with_options):
+            with pytest.raises(ConfigurationError, match="access_token") as caught:
+                make(access_token=text)
+            assert not text.strip() or text not in str(caught.value)
+        with pytest.raises(ConfigurationError):
+            await client.with_options(access_token=Provider(text)).chats.create(USER)
+
+        assert fake.connections == 0
+
+
+# 8 What is no UUID is never sent.
+
+NO_UUIDS = [
+    *("", " ", "me", USER[:-1], f"{USER}0", f" {USER}", f"{USER}\n", f"{{{USER}}}", f"({USER})"),
+    *(f"urn:uuid:{USER}", USER.replace("-", ""), f"+{USER[1:]}", f"0_{USER[2:]}", f"-{USER[1:]}"),
+    *(USER.replace("-", "_"), USER.replace("f", "g"), USER.replace("3", "٣"), f"{USER}/../x"),
+    *("3fa85f6-45717-4562-b3fc-2c963f66afa6", "3fa8-5f645717-4562-b3fc-2c963f66afa6"),
+    *(USER.replace("a", "\u0430"), f"{USER}?x=y", f"//{USER}", f"%33{USER[1:]}"),
+    *(None, 5, USER.encode(), UUID(USER).bytes, [USER], {"userUuid": USER}),
+]
+
+
+@pytest.mark.parametrize("given", NO_UUIDS)
+async def test_what_is_no_uuid_opens_no_connection(given: Any) -> None:
+    """Python's own parser would read some of these as another user."""
+    async with CountingFake() as fake, fake.client() as client:
+        with pytest.raises(InvalidArgumentError, match="user_uuid must be"):
+            await client.chats.create(given)
+
+        assert fake.connections == 0
+
+
+# 10 Cookies.
+
+
+async def test_cookies_are_not_kept(fake: FakeFanvue) -> None:
+    """What one creator's answer sets is not sent with another's request."""
+    for number in range(3):
+        fake.reply(
+            201, json={"message": "hello"}, headers={"Set-Cookie": f"session={number}; Path=/"}
+        )
+    named = fake.url.replace("127.0.0.1", "localhost")  # as no jar keeps those of an address
+    async with FanvueClient(fake.token, base_url=named) as client:
+        for _ in range(4):
+            await client.chats.create(USER)
+
+    assert [request.headers.get("Cookie") for request in fake.requests] == [None] * 4
+
+
+# 11 The environment.
+
+
+@pytest.mark.parametrize("borrowed", [False, True])
+async def test_the_environment_has_no_say(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, borrowed: bool
+) -> None:
+    """Neither a proxy nor a password of the environment's gets to see or change a request."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with (
+        LoopServer() as proxy,
+        FakeFanvue() as fake,
+        aiohttp.ClientSession(trust_env=True) as session,
+    ):
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        async with fake.client(session=session if borrowed else None) as client:
+            await client.chats.create(USER)
+
+        assert proxy.connections == 0
+        assert fake.requests[0].headers["Authorization"] == "Bearer fake-token"
+
+
+# 14 Processes.
+
+FORK = """
+    import asyncio, os, sys, time
+    from fanvue_async import ClientStateError
+    from fanvue_async.testing import FakeFanvue
+
+    USER = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+
+    def refused(use):
+        try:
+            use()
+        except ClientStateError:
+            return True
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+        return False
+
+    async def main():
+        async with FakeFanvue() as fake, fake.client() as client:
+            await client.chats.create(USER)
+            child = os.fork()
+            if not child:
+                uses = [
+                    lambda: client.chats.create(USER).send(None),
+                    lambda: client.__aenter__().send(None),
+                    lambda: client.aclose().send(None),
+                    lambda: asyncio.run(client.chats.create(USER)),
+                    lambda: asyncio.run(client.with_options(timeout=5).chats.create(USER)),
+                    lambda: asyncio.run(client.aclose()),
+                ]
+                os._exit(0 if all([refused(use) for use in uses]) else 1)
+            _, status = os.waitpid(child, 0)
+            started = time.monotonic()
+            await client.chats.create(USER)
+            assert time.monotonic() - started < 1.0, "the parent's call was slow"
+            assert len(fake.requests) == 2
+            sys.exit(os.waitstatus_to_exitcode(status))
+
+    asyncio.run(main())
+"""
+
+
+def test_a_forked_child_is_refused_and_does_its_parent_no_harm() -> None:
+    """A child shares its parent's sockets, so it may not touch them, with or without a loop."""
+    done = subprocess.run(  # noqa: S603 - of this very test
+        [sys.executable, "-c", inspect.cleandoc(FORK)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# 15 Server text is data.
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nINFO all is well\u202e{0}{error}%s%d%(name)s\x00\x85"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        HOSTILE.encode(),
+        json.dumps({"message": HOSTILE}).encode(),
+        json.dumps({"error": HOSTILE, "message": HOSTILE}).encode(),
+        json.dumps({"errors": [HOSTILE, HOSTILE]}).encode(),
+        (HOSTILE * 20_000).encode(),
+        json.dumps({"message": HOSTILE * 2_000}).encode(),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 403, 503])
+async def test_server_text_is_only_text(
+    caplog: pytest.LogCaptureFixture, status: int, body: bytes
+) -> None:
+    """What a server says is one short printable line in an error, and nothing in a log."""
+    caplog.set_level(1)
+    events: list[RetryEvent] = []
+    async with (
+        LoopServer(answer(status, body)) as server,
+        server.client(on_retry=events.append) as client,
+    ):
+        with pytest.raises(APIError) as caught:
+            await client.chats.create(USER)
+
+    error = caught.value
+    assert 0 < len(error.message) < 6 * 500  # an escaped character is up to six long
+    assert str(error).isprintable()
+    assert "{0}{error}%s%d%(name)s" in str(error)
+    assert len(events) == (2 if status == 503 else 0)
+    assert "owned" not in caplog.text
+    assert "owned" not in repr(events)
+
+
+# No cycles: what is no longer used is gone, with all that it knows.
+
+
+@pytest.mark.parametrize(
+    ("end", "requests"),
+    [
+        (answer(201), 1_000),
+        (answer(201, b"{}"), 1_000),
+        (answer(302), 1_000),
+        (answer(400), 1_000),
+        (answer(503), 3_000),
+    ],
+    ids=["success", "wrong shape", "302", "400", "503, retried"],
+)
+async def test_a_thousand_calls_leave_nothing_to_the_garbage_collector(
+    caplog: pytest.LogCaptureFixture,
+    end: Callable[[str, asyncio.Transport], None],
+    requests: int,
+) -> None:
+    """With the collector off, calls that succeed, fail or are retried leave no object behind."""
+    caplog.set_level(logging.ERROR)  # what is logged is kept by the test's own handler
+    now = time.monotonic()
+    async with LoopServer(end) as server, server.client() as client:
+        client._session.pool.seams.clock = lambda: now
+
+        async def calls(count: int) -> None:
+            nonlocal now
+            for _ in range(count):
+                now += 3_600  # so that every call finds its quota full
+                with suppress(FanvueError):
+                    await client.chats.create(USER)
+
+        await calls(10)
+        server.heads.clear()
+        gc.collect()
+        gc.disable()
+        try:
+            before = len(gc.get_objects())
+            await calls(1_000)
+            grown = len(gc.get_objects()) - before
+        finally:
+            gc.enable()
+
+        assert len(server.heads) == requests
+        assert grown < 500
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_no_failure_leaves_a_cycle_of_ours(end: str) -> None:
+    """An error that nobody holds is gone at once, with the frames that knew the token."""
+    async with LoopServer(ENDS[end]) as server:
+        client = FanvueClient(SECRET, base_url=server.url, timeout=Timeout(attempt=0.05))
+        client._session.pool.seams.random = lambda: 0.0
+        async with client:
+            gc.collect()
+            gc.disable()
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            try:
+                with suppress(FanvueError):
+                    await client.chats.create(USER)
+                with suppress(FanvueError):
+                    await _call(client)
+                gc.collect()
+                left = [(type(thing).__module__, repr(thing)) for thing in gc.garbage]
+            finally:
+                gc.garbage.clear()
+                gc.set_debug(0)
+                gc.enable()
+
+    assert [shown for _, shown in left if f"Bearer {SECRET}" in shown] == []
+    assert [
+        shown for module, shown in left if module.startswith(("fanvue_async", "tenacity"))
+    ] == []

@@ -1,0 +1,992 @@
+"""One call: its attempts, waits, deadline and end, as the server and the caller see them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from support.raw_server import refusing_port
+from support.stages import (
+    PHASES,
+    TURNS,
+    CountingFake,
+    LoopServer,
+    Provider,
+    answer,
+    begin,
+    by_path,
+    cut,
+    nothing,
+    say,
+    say_and_cut,
+    stuck_in,
+    turns,
+    waits_of,
+)
+from support.users import USER
+
+from fanvue_async import (
+    APIError,
+    AuthenticationError,
+    ClientStateError,
+    ConfigurationError,
+    DeadlineExceededError,
+    DecodeError,
+    FanvueClient,
+    FanvueError,
+    Limits,
+    NoAnswerError,
+    NotFoundError,
+    NotSentError,
+    ProtocolError,
+    RetryEvent,
+    RetryPolicy,
+    ServerError,
+    Timeout,
+    TransportError,
+)
+from fanvue_async.testing import FakeFanvue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fanvue_async.testing import DropAfter
+
+TRANSIENT = [500, 502, 503, 504, *range(520, 528), 529, 530]
+DROPS: list[DropAfter] = ["accept", "request", "headers"]
+METHODS = ["POST", "PATCH", "PUT", "DELETE"]
+REFUSALS = [400, 401, 403, 404, 408, 409, 410, 422, 425, 429]
+
+# Whatever a call goes through, it leaves no task, connection or complaint behind.
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+# What a test's own short wait may take on a machine that is busy with ten others.
+SOON = 1.0
+
+
+# How often the server is asked.
+
+
+@pytest.mark.parametrize("status", [*REFUSALS, 302, 304, 501, 505])
+async def test_what_is_not_transient_is_raised_after_one_request(
+    client: FanvueClient, fake: FakeFanvue, status: int
+) -> None:
+    """A refusal is no better for being asked again, 401 of a fixed token and 429 included."""
+    fake.reply(status, times=3)
+
+    with pytest.raises(APIError) as caught:
+        await client.chats.create(USER)
+
+    assert (caught.value.status, caught.value.attempts) == (status, 1)
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("status", TRANSIENT)
+async def test_a_transient_status_is_tried_three_times(
+    client: FanvueClient, fake: FakeFanvue, status: int
+) -> None:
+    """An idempotent call survives two bad answers; the third is raised."""
+    fake.reply(status, times=5)
+
+    with pytest.raises(ServerError) as caught:
+        await client.chats.create(USER)
+
+    assert (caught.value.status, caught.value.attempts) == (status, 3)
+    assert len(fake.requests) == 3
+
+
+@pytest.mark.parametrize("after", DROPS)
+async def test_a_lost_connection_is_tried_three_times(after: DropAfter) -> None:
+    """A connection that dies before, during or after the request is opened anew, twice."""
+    async with CountingFake() as fake, fake.client() as client:
+        fake.drop(after, times=5)
+
+        with pytest.raises(TransportError) as caught:
+            await client.chats.create(USER)
+
+        assert fake.connections == caught.value.attempts == 3
+        assert len(fake.requests) == (0 if after == "accept" else 3)
+
+
+async def test_an_attempt_without_an_answer_is_tried_three_times() -> None:
+    """An attempt that takes too long is given up, and counts like any other."""
+    async with LoopServer() as server, server.client(timeout=Timeout(attempt=0.05)) as client:
+        with pytest.raises(NoAnswerError, match=r"no answer within 0\.05 s") as caught:
+            await client.chats.create(USER)
+
+        assert len(server.paths) == caught.value.attempts == 3
+
+
+async def test_a_connection_that_is_not_made_in_time_is_tried_three_times() -> None:
+    """The clock of an attempt runs while it connects, and what it ends then never left."""
+    async with LoopServer() as server:
+        url = server.url.replace("http", "https")  # whose handshake the server never answers
+        client = FanvueClient("token", base_url=url, timeout=Timeout(attempt=0.05))
+        waits_of(client)
+
+        async with client:
+            with pytest.raises(NotSentError, match=r"no connection within 0\.05 s") as caught:
+                await client.chats.create(USER)
+
+        assert server.connections == caught.value.attempts == 3
+        assert not caught.value.maybe_processed
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_a_call_succeeds_when_the_trouble_passes(
+    client: FanvueClient, fake: FakeFanvue, failures: int
+) -> None:
+    """Trouble that passes is nothing the caller hears of."""
+    fake.reply(503, times=failures)
+    fake.reply(200)
+
+    response = await client.request("PUT", "/things", json={})
+
+    assert response.attempts == len(fake.requests) == failures + 1
+
+
+async def test_max_attempts_is_what_the_policy_says(fake: FakeFanvue) -> None:
+    """RetryPolicy.never() is one attempt, and five are five."""
+    fake.reply(503, times=6)
+
+    async with fake.client(retry=RetryPolicy.never()) as client:
+        for policy, attempts in ((None, 1), (RetryPolicy(max_attempts=5), 5)):
+            view = client.with_options(retry=policy) if policy else client
+            with pytest.raises(ServerError) as caught:
+                await view.chats.create(USER)
+            assert caught.value.attempts == attempts
+
+    assert len(fake.requests) == 6
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "failure",
+    [
+        *(pytest.param(answer(status), id=f"{status}") for status in TRANSIENT),
+        pytest.param(cut, id="cut after the request"),
+        pytest.param(say_and_cut(b"HTTP/1.1 201 Cre"), id="cut in the status line"),
+        pytest.param(
+            say_and_cut(b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n{"), id="cut in the body"
+        ),
+        pytest.param(nothing, id="no answer"),
+    ],
+)
+async def test_what_is_not_idempotent_is_sent_once(
+    method: str, failure: Callable[[str, asyncio.Transport], None]
+) -> None:
+    """Nothing that may have been processed is repeated, DELETE and PUT included."""
+    async with (
+        LoopServer(failure) as server,
+        server.client(timeout=Timeout(attempt=0.1)) as client,
+    ):
+        with pytest.raises((ServerError, NoAnswerError)) as caught:
+            await client.request(method, "/messages", json={"text": "hello"}, idempotent=False)
+
+    assert len(server.paths) == caught.value.attempts == 1
+    assert caught.value.maybe_processed
+
+
+@pytest.mark.parametrize(
+    ("method", "requests"),
+    [("GET", 3), ("HEAD", 3), ("PUT", 3), ("DELETE", 3), ("POST", 1), ("PATCH", 1)],
+)
+async def test_by_default_the_method_says_what_is_idempotent(
+    client: FanvueClient, fake: FakeFanvue, method: str, requests: int
+) -> None:
+    """RFC 9110, 9.2.2: a POST or PATCH is not repeated, the other methods are."""
+    fake.reply(500, times=3)
+
+    with pytest.raises(ServerError):
+        await client.request(method, "/chats")
+
+    assert len(fake.requests) == requests
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_a_dead_kept_connection_is_not_tried_again_behind_our_back(
+    fake: FakeFanvue, method: str
+) -> None:
+    """What aiohttp would send again by itself is sent once if the caller says so."""
+    async with fake.client() as client:
+        await client.chats.create(USER)
+        fake.drop("request", times=2)
+
+        with pytest.raises(NoAnswerError) as caught:
+            await client.request(method, "/chats", idempotent=False)
+
+    assert len(fake.requests) == 2
+    assert caught.value.attempts == 1
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_what_never_left_is_repeated_whatever_it_is(*, idempotent: bool) -> None:
+    """A refused connection harms nobody: even a message is tried again."""
+    with refusing_port() as port:
+        client = FanvueClient("token", base_url=f"http://127.0.0.1:{port}")
+        waits = waits_of(client)
+        async with client:
+            with pytest.raises(NotSentError) as caught:
+                await client.request("POST", "/messages", json={}, idempotent=idempotent)
+
+    assert (caught.value.attempts, len(waits)) == (3, 2)
+    assert not caught.value.maybe_processed
+
+
+async def test_repeat_unknown_off_repeats_only_what_never_left(fake: FakeFanvue) -> None:
+    """Who doubts that a call is idempotent can have it sent once."""
+    careful = RetryPolicy(repeat_unknown=False)
+    fake.reply(503, times=3)
+
+    async with fake.client(retry=careful) as client:
+        with pytest.raises(ServerError):
+            await client.chats.create(USER)
+    with refusing_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        async with FanvueClient("token", base_url=url, retry=careful) as client:
+            waits_of(client)
+            with pytest.raises(NotSentError) as caught:
+                await client.chats.create(USER)
+
+    assert len(fake.requests) == 1
+    assert caught.value.attempts == 3
+
+
+# 401 and the provider of tokens.
+
+
+async def test_a_refused_token_is_renewed_once() -> None:
+    """After a 401 the provider hears which token was refused, and the call is sent once more."""
+    provider = Provider("old", "new")
+
+    async with (
+        FakeFanvue(tokens=["new"]) as fake,
+        fake.client(access_token=provider, retry=RetryPolicy.never()) as client,
+    ):
+        await client.chats.create(USER)
+
+        sent = [request.headers["Authorization"] for request in fake.requests]
+        assert sent == ["Bearer old", "Bearer new"]
+        assert provider.refused == ["old"]
+
+
+@pytest.mark.parametrize("retry", [RetryPolicy(), RetryPolicy.never()])
+async def test_a_second_401_is_raised(fake: FakeFanvue, retry: RetryPolicy) -> None:
+    """Two requests, then the caller hears of it; a 401 was never processed."""
+    provider = Provider("one", "two", "three")
+
+    async with fake.client(access_token=provider, retry=retry) as client:
+        with pytest.raises(AuthenticationError) as caught:
+            await client.chats.create(USER)
+
+    assert len(fake.requests) == caught.value.attempts == provider.asked == 2
+    assert provider.refused == ["one"]
+    assert not caught.value.maybe_processed
+
+
+async def test_the_renewal_takes_no_attempt_away(fake: FakeFanvue) -> None:
+    """A transient failure after the renewal still gets all its retries, and no second renewal."""
+    fake.reply(401)
+    fake.reply(503, times=3)
+    fake.reply(401)
+    provider = Provider(fake.token)
+
+    async with fake.client(access_token=provider) as client:
+        with pytest.raises(ServerError) as caught:
+            await client.chats.create(USER)
+
+    assert len(fake.requests) == caught.value.attempts == 4
+    assert provider.refused == [fake.token]
+
+
+async def test_a_401_in_the_midst_of_retries_is_renewed_too(fake: FakeFanvue) -> None:
+    """A token may run out between two attempts; only the second 401 of a call is raised."""
+    fake.reply(503)
+    fake.reply(401)
+    fake.reply(503)
+    fake.reply(401)
+
+    async with fake.client(access_token=Provider(fake.token)) as client:
+        with pytest.raises(AuthenticationError) as caught:
+            await client.chats.create(USER)
+
+    assert len(fake.requests) == 4
+    assert caught.value.maybe_processed  # by the 503s
+
+
+async def test_the_provider_is_asked_for_each_request(fake: FakeFanvue) -> None:
+    """A token that was renewed elsewhere is used from the next request on, retries included."""
+    fake.reply(503)
+    provider = Provider("one", "two", fake.token)
+
+    async with fake.client(access_token=provider) as client:
+        fake.reply(201, json={"message": "created"})
+        await client.chats.create(USER)
+        await client.chats.create(USER)
+
+    sent = [request.headers["Authorization"] for request in fake.requests]
+    assert sent == ["Bearer one", "Bearer two", f"Bearer {fake.token}"]
+
+
+@pytest.mark.parametrize("given", ["", "two words", "tökén", "line\n", None, 5, b"bytes"])
+async def test_an_invalid_token_of_a_provider_is_not_sent(given: object) -> None:
+    """What is no token is a ConfigurationError that opens no connection and quotes nothing."""
+    async with (
+        CountingFake() as fake,
+        fake.client(access_token=Provider(given)) as client,
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            await client.chats.create(USER)
+
+        assert fake.connections == 0
+        assert str(caught.value) == (
+            "POST /chats: the token provider returned no valid token (RFC 6750)"
+        )
+
+
+class _OwnError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kind", [_OwnError, TimeoutError, asyncio.QueueEmpty, DecodeError])
+@pytest.mark.parametrize("when", ["first", "invalidate", "second", "retry"])
+async def test_what_a_provider_raises_reaches_the_caller_unchanged(
+    fake: FakeFanvue, kind: type[Exception], when: str
+) -> None:
+    """Its TimeoutError too: it is not mistaken for one of our clocks."""
+    raised = kind()
+    fake.reply(503 if when == "retry" else 401)
+    provider = {
+        "first": Provider(raised),
+        "invalidate": Provider("one", invalidate=raised),
+        "second": Provider("one", raised),
+        "retry": Provider("one", raised),
+    }[when]
+
+    async with fake.client(access_token=provider) as client:
+        with pytest.raises(kind) as caught:
+            await client.chats.create(USER)
+
+    assert caught.value is raised
+    assert len(fake.requests) == (0 if when == "first" else 1)
+
+
+async def test_a_provider_that_swallows_the_deadline_gains_nothing() -> None:
+    """When total ran out while a provider was asked, its late token is not used."""
+
+    class Deaf(Provider):
+        async def get_token(self) -> Any:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return "late-token"
+
+    async with CountingFake() as fake:
+        async with fake.client(access_token=Deaf(), timeout=0.05) as client:
+            with pytest.raises(DeadlineExceededError):
+                await client.chats.create(USER)
+
+        assert fake.connections == 0
+
+
+# What is known of the outcome.
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind", "maybe"),
+    [
+        (answer(200, b""), DecodeError, True),
+        (answer(201, b"{}"), DecodeError, True),
+        (answer(302), APIError, True),
+        (answer(600), ProtocolError, True),
+        (answer(503), ServerError, True),
+        (cut, NoAnswerError, True),
+        (say(b"HTTP/1.1 ?\r\n\r\n"), ProtocolError, True),
+        *((answer(status), APIError, False) for status in REFUSALS),
+    ],
+)
+async def test_maybe_processed_says_whether_the_api_could_have_acted(
+    answers: Callable[[str, asyncio.Transport], None], kind: type[FanvueError], *, maybe: bool
+) -> None:
+    """Only what was refused is known to have had no effect."""
+    async with (
+        LoopServer(answers) as server,
+        server.client(retry=RetryPolicy.never()) as client,
+    ):
+        with pytest.raises(kind) as caught:
+            await client.chats.create(USER)
+
+    assert caught.value.maybe_processed is maybe
+    assert ("may have processed" in str(caught.value)) is maybe
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+async def test_a_refusal_after_an_unknown_outcome_is_no_comfort(
+    client: FanvueClient, fake: FakeFanvue, status: int
+) -> None:
+    """A 4xx says nothing about an earlier attempt whose answer was lost."""
+    fake.drop("request")
+    fake.reply(status)
+
+    with pytest.raises(APIError) as caught:
+        await client.chats.create(USER)
+
+    assert caught.value.maybe_processed
+    assert str(caught.value).endswith(", after 2 attempts; the API may have processed it")
+
+
+async def test_a_refusal_after_what_never_left_stays_one() -> None:
+    """An attempt that never left leaves nothing unknown behind."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        url = "http://127.0.0.1:{1}".format(*reserved.getsockname())
+        async with AsyncExitStack() as stack, FanvueClient("token", base_url=url) as client:
+
+            async def listen_at_last(_: float) -> None:
+                await stack.enter_async_context(LoopServer(answer(404), reserved))
+
+            client._session.pool.seams.sleep = listen_at_last
+            with pytest.raises(NotFoundError) as caught:
+                await client.chats.create(USER)
+
+    assert caught.value.attempts == 2
+    assert not caught.value.maybe_processed
+
+
+async def test_what_never_left_after_an_unknown_outcome_may_have_been_processed() -> None:
+    """The last attempt was refused at the door, but the first was not."""
+
+    def answer_and_leave(path: str, transport: asyncio.Transport) -> None:
+        server.stop_listening()
+        cut(path, transport)
+
+    async with LoopServer(answer_and_leave) as server, server.client() as client:
+        with pytest.raises(NotSentError) as caught:
+            await client.chats.create(USER)
+
+    assert caught.value.attempts == 3
+    assert caught.value.maybe_processed
+
+
+@pytest.mark.parametrize(("hook", "maybe"), [("on_request_start", False), ("on_request_end", True)])
+async def test_what_nobody_foresaw_is_told_by_whether_it_left(
+    fake: FakeFanvue, hook: str, *, maybe: bool
+) -> None:
+    """A bug in somebody's tracing becomes a plain TransportError, sent once, with its cause."""
+
+    async def buggy(*_: object) -> None:
+        raise LookupError("a bug")
+
+    tracing = aiohttp.TraceConfig()
+    getattr(tracing, hook).append(buggy)
+    async with (
+        aiohttp.ClientSession(trace_configs=[tracing]) as session,
+        fake.client(session=session) as client,
+    ):
+        with pytest.raises(TransportError) as caught:
+            await client.chats.create(USER)
+
+    assert type(caught.value) is TransportError
+    assert caught.value.cause == "LookupError"
+    assert caught.value.attempts == 1
+    assert caught.value.maybe_processed is maybe
+
+
+# Waits.
+
+
+@pytest.mark.parametrize(
+    ("drawn", "waits"),
+    [(0.0, [0.0, 0.0, 0.0, 0.0]), (0.5, [0.25, 0.5, 1.0, 1.5]), (1.0, [0.5, 1.0, 2.0, 3.0])],
+)
+async def test_full_jitter(fake: FakeFanvue, drawn: float, waits: list[float]) -> None:
+    """Retry k waits a random part of wait_initial doubled k-1 times, of wait_max at the most."""
+    fake.reply(503, times=5)
+    events: list[RetryEvent] = []
+    policy = RetryPolicy(max_attempts=5, wait_max=3.0)
+
+    async with fake.client(retry=policy, on_retry=events.append) as client:
+        noted = waits_of(client)
+        client._session.pool.seams.random = lambda: drawn
+        with pytest.raises(ServerError):
+            await client.chats.create(USER)
+
+    assert [event.wait for event in events] == waits
+    assert noted == [wait for wait in waits if wait]  # waiting for 0 s is not waiting
+
+
+@pytest.mark.parametrize(
+    ("header", "drawn", "wait"),
+    [("3", 0.0, 3.0), ("3", 1.0, 3.0), ("0", 1.0, 0.5), ("30", 1.0, 30.0), ("nan", 1.0, 0.5)],
+)
+async def test_retry_after_is_a_floor(
+    fake: FakeFanvue, header: str, drawn: float, wait: float
+) -> None:
+    """The server's word makes a wait longer, never shorter; what is no number is no word."""
+    fake.reply(503, headers={"Retry-After": header})
+
+    async with fake.client() as client:
+        noted = waits_of(client)
+        client._session.pool.seams.random = lambda: drawn
+        await client.chats.create(USER)
+
+    assert noted == [wait]
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "options"),
+    [
+        ("31", {}),
+        ("999999999", {}),
+        ("3", {"retry": RetryPolicy(retry_after_max=2)}),
+        ("6", {"timeout": 5}),
+        ("5", {"timeout": 5}),
+    ],
+)
+async def test_a_wait_that_is_too_long_is_not_begun(
+    fake: FakeFanvue, header: str, options: dict[str, Any]
+) -> None:
+    """Over retry_after_max, or past the deadline, the error is raised at once, with the wait."""
+    fake.reply(503, headers={"Retry-After": header})
+
+    async with fake.client(**options) as client:
+        noted = waits_of(client)
+        with pytest.raises(ServerError) as caught:
+            await client.chats.create(USER)
+
+    assert caught.value.retry_after == float(header)
+    assert len(fake.requests) == 1
+    assert noted == []
+
+
+async def test_a_dead_kept_connection_costs_neither_wait_nor_quota(fake: FakeFanvue) -> None:
+    """A connection that the server gave up unnoticed is replaced at once, as often as it takes."""
+    events: list[RetryEvent] = []
+
+    async with fake.client(on_retry=events.append) as client:
+        noted = waits_of(client)
+        client._session.pool.seams.random = lambda: 1.0
+        await client.chats.create(USER)
+        for _ in range(30):  # more than the quota holds
+            fake.drop("accept")
+            await client.chats.create(USER)
+
+    assert len(fake.chats) == 31
+    assert noted == []
+    assert {(event.attempt, event.wait) for event in events} == {(1, 0.0)}
+
+
+async def test_a_dead_kept_connection_is_a_failure_to_what_is_not_idempotent(
+    client: FanvueClient, fake: FakeFanvue
+) -> None:
+    """Whether the server read it is not known, so it is not sent again."""
+    await client.chats.create(USER)
+    fake.drop("accept")
+
+    with pytest.raises(NoAnswerError) as caught:
+        await client.request("POST", "/messages", json={})
+
+    assert caught.value.attempts == 1
+    assert caught.value.maybe_processed
+
+
+# The quota.
+
+
+async def failing_calls(client: FanvueClient, count: int) -> list[int]:
+    """Make calls that fail, and tell how many requests each took."""
+    attempts: list[int] = []
+    for _ in range(count):
+        with pytest.raises(ServerError) as caught:
+            await client.chats.create(USER)
+        attempts.append(caught.value.attempts)
+    return attempts
+
+
+async def test_an_outage_does_not_triple_the_load(fake: FakeFanvue) -> None:
+    """An account has ten retries; when they are used up, each failure is raised at once."""
+    fake.reply(503, times=100)
+
+    async with fake.client() as client:
+        assert await failing_calls(client, 20) == [3] * 5 + [1] * 15
+        view = client.with_options(timeout=5)
+        assert await failing_calls(view, 1) == [1]  # of the same account
+
+    assert len(fake.requests) == 31
+
+
+async def test_an_account_does_not_use_up_the_retries_of_another(fake: FakeFanvue) -> None:
+    """One creator's outage leaves others theirs, up to the cap of the whole pool."""
+    fake.reply(503, times=100)
+
+    async with fake.client() as client:
+        calls = [
+            await failing_calls(client.with_options(account=name), 6) for name in ("a", "b", "c")
+        ]
+
+    assert calls == [[3] * 5 + [1], [3] * 5 + [1], [1] * 6]
+
+
+async def test_retries_come_back_with_successes_and_with_time(fake: FakeFanvue) -> None:
+    """A success gives back a tenth of a retry, a minute a whole one."""
+    now = time.monotonic()
+    async with fake.client(retry=RetryPolicy(max_attempts=2)) as client:
+        client._session.pool.seams.clock = lambda: now
+        fake.reply(503, times=21)
+        assert await failing_calls(client, 11) == [2] * 10 + [1]
+
+        for _ in range(10):
+            await client.chats.create(USER)
+        fake.reply(503, times=3)
+        assert await failing_calls(client, 2) == [2, 1]
+
+        now += 60
+        fake.reply(503, times=3)
+        assert await failing_calls(client, 2) == [2, 1]
+
+
+# Hook and logs.
+
+
+async def test_on_retry_is_told_everything(fake: FakeFanvue) -> None:
+    """One event before each wait, with all that a user's metrics need."""
+    events: list[RetryEvent] = []
+    now = float(int(time.monotonic()) + 1)  # so that floats add up
+    fake.drop("request")
+    fake.reply(503, headers={"Retry-After": "3"})
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    async with fake.client(on_retry=events.append) as client:
+        seams = client._session.pool.seams
+        seams.clock, seams.sleep, seams.random = lambda: now, sleep, lambda: 0.5
+        await client.chats.create(USER)
+
+    assert events == [
+        RetryEvent(
+            operation="POST /chats",
+            attempt=1,
+            wait=0.25,
+            status=None,
+            error="NoAnswerError",
+            elapsed=0.0,
+        ),
+        RetryEvent(
+            operation="POST /chats",
+            attempt=2,
+            wait=3.0,
+            status=503,
+            error="ServerError",
+            elapsed=0.25,
+        ),
+    ]
+
+
+@pytest.mark.parametrize("status", [201, 503])
+async def test_a_hook_that_raises_changes_nothing(
+    fake: FakeFanvue, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """A bug in the hook is logged once per client; the call ends as it would have."""
+
+    def hook(_: RetryEvent) -> None:
+        raise LookupError("a bug")
+
+    fake.reply(503, times=2)
+    fake.reply(status, json={"message": "the last word"})
+
+    async with fake.client(on_retry=hook) as client:
+        if status == 201:
+            assert (await client.chats.create(USER)).message == "the last word"
+        else:
+            with pytest.raises(ServerError, match="the last word") as caught:
+                await client.chats.create(USER)
+            assert caught.value.__context__ is None
+
+    assert len(fake.requests) == 3
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.getMessage() == "the on_retry hook raised; further failures are not logged"
+    assert record.exc_info is not None
+    assert record.exc_info[0] is LookupError
+
+
+async def test_a_retry_is_a_warning(fake: FakeFanvue, caplog: pytest.LogCaptureFixture) -> None:
+    """Who watches warnings sees each retry: what, why, which, when."""
+    fake.drop("request")
+    fake.reply(503)
+
+    async with fake.client() as client:
+        client._session.pool.seams.random = lambda: 0.5
+        await client.chats.create(USER)
+
+    assert [(record.levelno, record.name) for record in caplog.records] == [
+        (logging.WARNING, "fanvue_async")
+    ] * 2
+    assert caplog.messages == [
+        "POST /chats failed (NoAnswerError), attempt 1; next in 0.25 s",
+        "POST /chats failed (503), attempt 2; next in 0.50 s",
+    ]
+
+
+async def test_an_exchange_is_a_debug_line(
+    fake: FakeFanvue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Method, path, status, milliseconds, attempt: no query, header or body."""
+    caplog.set_level(logging.DEBUG, "fanvue_async")
+    fake.reply(503, times=1)
+    fake.reply(200, json={"secret": "answered"}, headers={"X-Secret": "header"})
+
+    async with fake.client() as client:
+        await client.request("PUT", "/things", json={"secret": "sent"}, params={"secret": "asked"})
+
+    lines = [record for record in caplog.records if record.levelno == logging.DEBUG]
+    assert [record.name for record in lines] == ["fanvue_async"] * 2
+    assert re.fullmatch(r"PUT /things -> 503 in \d+ ms, attempt 1", lines[0].getMessage())
+    assert re.fullmatch(r"PUT /things -> 200 in \d+ ms, attempt 2", lines[1].getMessage())
+    assert "secret" not in caplog.text.lower()
+
+
+async def test_a_success_says_nothing_above_debug(
+    fake: FakeFanvue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bot's log is the bot's."""
+    caplog.set_level(logging.INFO)
+
+    async with fake.client() as client:
+        await client.chats.create(USER)
+
+    assert [record for record in caplog.records if record.name == "fanvue_async"] == []
+
+
+# Deadlines.
+
+
+@pytest.mark.parametrize("phase", PHASES)
+async def test_total_bounds_every_phase(phase: str) -> None:
+    """When total runs out the call ends, whatever it waits for, and says what is known."""
+    async with stuck_in(phase) as stage:
+        view = stage.client.with_options(timeout=0.15)
+        started = time.monotonic()
+
+        with pytest.raises(DeadlineExceededError, match=r"not done within 0\.15 s") as caught:
+            await view.chats.create(USER)
+
+        assert 0.1 < time.monotonic() - started < SOON
+        assert caught.value.maybe_processed is PHASES[phase]
+        assert caught.value.attempts == (0 if phase in {"queue", "token"} else 1)
+        assert isinstance(caught.value, TimeoutError)
+        assert await stage.free_places() == 1
+
+
+async def test_total_bounds_attempts_and_waits_together() -> None:
+    """Attempts that are each short enough do not add up past the deadline."""
+    timeout = Timeout(total=0.25, attempt=0.1)
+    async with LoopServer() as server, server.client(timeout=timeout) as client:
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceededError) as caught:
+            await client.request("GET", "/slow")
+        assert time.monotonic() - started < SOON
+
+    assert caught.value.attempts == len(server.paths) > 1
+
+
+async def test_a_wait_that_the_deadline_ended_is_followed_by_nothing() -> None:
+    """Whatever a clock says then, the call is over: no further request is sent."""
+    async with stuck_in("back-off") as stage:
+        now = time.monotonic()
+        stage.client._session.pool.seams.clock = lambda: now
+
+        call = await stage.call(total=0.1)
+        with pytest.raises(DeadlineExceededError) as caught:
+            await call
+
+    assert caught.value.attempts == 1
+
+
+async def test_a_status_counts_though_its_body_never_ends() -> None:
+    """When the attempt's clock ends the body of an error, the error is what its status says."""
+    options = {"retry": RetryPolicy.never(), "timeout": Timeout(attempt=0.1)}
+    async with LoopServer(begin(404)) as server, server.client(**options) as client:
+        with pytest.raises(APIError) as caught:
+            await client.chats.create(USER)
+
+    assert caught.value.status == 404
+    assert not caught.value.maybe_processed
+
+
+async def test_the_queue_does_not_count_as_an_attempt(fake: FakeFanvue) -> None:
+    """A call may wait for a connection much longer than one attempt may take."""
+    fake.delay(0.1, times=5)
+    options = {"limits": Limits(max_connections=1), "timeout": Timeout(attempt=0.3)}
+
+    async with fake.client(**options) as client:
+        await asyncio.gather(*(client.chats.create(USER) for _ in range(5)))
+
+    assert len(fake.requests) == 5  # the last of them after 0.4 s
+
+
+async def test_what_is_queued_is_given_its_own_clock() -> None:
+    """An attempt that had to wait for its connection is ended by its own clock all the same."""
+    timeout = Timeout(attempt=0.1)
+    options = {"limits": Limits(max_connections=1), "retry": RetryPolicy.never()}
+    async with LoopServer() as server, server.client(timeout=timeout, **options) as client:
+        calls = [client.request("GET", path) for path in ("/first", "/queued")]
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [type(end) for end in ends] == [NoAnswerError, NoAnswerError]
+    assert server.paths == ["/first", "/queued"]
+
+
+# The caller's own clock, and the caller's cancel.
+
+
+@pytest.mark.parametrize("phase", PHASES)
+async def test_the_callers_own_timeout_stays_the_callers(phase: str) -> None:
+    """asyncio.timeout around a call raises the builtin TimeoutError, in every phase."""
+    async with stuck_in(phase) as stage:
+        started = time.monotonic()
+
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(0.1):
+                await stage.client.chats.create(USER)
+
+        assert type(caught.value) is TimeoutError
+        assert time.monotonic() - started < SOON
+        assert await stage.free_places() == 1
+
+
+@pytest.mark.parametrize("phase", PHASES)
+async def test_a_cancel_is_honoured_at_once(phase: str) -> None:
+    """A cancelled call ends as cancelled, in every phase, and frees its connection."""
+    async with stuck_in(phase) as stage:
+        call = await stage.call()
+        assert not call.done()
+        started = time.monotonic()
+
+        call.cancel("the caller's word")
+        await asyncio.wait([call])
+
+        assert time.monotonic() - started < 0.1
+        assert call.cancelled()
+        assert await stage.free_places() == 1
+
+
+@pytest.mark.parametrize("queued", [False, True])
+async def test_a_cancel_in_any_turn_of_the_loop_is_honoured(*, queued: bool) -> None:
+    """There is no moment in which a cancel is lost, or takes a connection with it."""
+    async with LoopServer(answer(201)) as server:
+        for count in range(TURNS):
+            async with server.client(limits=Limits(max_connections=1)) as client:
+                first = asyncio.create_task(client.chats.create(USER))
+                call = asyncio.create_task(client.chats.create(USER)) if queued else first
+                await turns(count)
+                call.cancel()
+                await asyncio.wait([first, call])
+                assert call.cancelled() or call.result().message == "hello"
+                assert not queued or first.result().message == "hello"
+                await client.chats.create(USER)  # the connection is free
+
+
+async def test_a_cancel_of_our_own_clock_is_not_the_callers() -> None:
+    """After an attempt's clock ended it, the task that made the call is not left cancelling."""
+    timeout = Timeout(attempt=0.05)
+    async with LoopServer() as server, server.client(timeout=timeout) as client:
+        with pytest.raises(NoAnswerError):
+            await client.chats.create(USER)
+
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+# The end of a client, as a call in flight sees it.
+
+
+@pytest.mark.parametrize("phase", PHASES)
+async def test_closing_ends_a_call_in_every_phase(phase: str) -> None:
+    """It ends with a ClientStateError that says what is known, never with a CancelledError."""
+    async with stuck_in(phase) as stage:
+        call = await stage.call()
+        started = time.monotonic()
+
+        await stage.client.aclose()
+        await asyncio.wait([call])
+
+        assert time.monotonic() - started < SOON
+        error = call.exception()
+        assert isinstance(error, ClientStateError)
+        assert error.maybe_processed is PHASES[phase]
+        assert error.operation == "POST /chats"
+
+
+@pytest.mark.parametrize("status", [201, 401, 503])
+async def test_closing_in_any_turn_of_the_loop_ends_the_call(status: int) -> None:
+    """There is no moment in which a call slips past the close into another wait."""
+
+    async def for_ever(_: float = 0) -> None:
+        await asyncio.Event().wait()
+
+    class Stuck(Provider):
+        async def invalidate(self, token: str) -> None:
+            del token
+            await for_ever()
+
+    async with LoopServer(answer(status)) as server:
+        for count in range(TURNS):
+            client = FanvueClient(Stuck("token"), base_url=server.url)
+            client._session.pool.seams.sleep = for_ever
+            call = asyncio.create_task(client.chats.create(USER))
+            await turns(count)
+            await client.aclose()
+            await asyncio.wait([call], timeout=SOON)
+            assert call.done(), f"closed in turn {count}"
+            assert call.exception() is None or isinstance(call.exception(), ClientStateError)
+
+
+async def test_closing_in_any_turn_of_the_loop_ends_what_is_queued() -> None:
+    """A call that is handed its connection in the moment of the close does not use it."""
+    async with LoopServer(by_path({"/first": answer(200)})) as server:
+        for count in range(TURNS):
+            client = server.client(limits=Limits(max_connections=1))
+            first = asyncio.create_task(client.request("GET", "/first"))
+            queued = asyncio.create_task(client.request("GET", "/queued"))
+            await turns(count)
+            closing = asyncio.create_task(client.aclose())
+            await asyncio.wait([first, queued, closing], timeout=SOON)
+            assert closing.done(), f"closed in turn {count}"
+            assert isinstance(queued.exception(), ClientStateError)
+            assert first.exception() is None or isinstance(first.exception(), ClientStateError)
+
+
+async def test_a_call_that_waits_for_nothing_is_refused_after_the_close(
+    client: FanvueClient, fake: FakeFanvue
+) -> None:
+    """A closed client sends nothing more."""
+    await client.chats.create(USER)
+    await client.aclose()
+
+    with pytest.raises(ClientStateError, match="the client is closed") as caught:
+        await client.chats.create(USER)
+
+    assert len(fake.requests) == 1
+    assert caught.value.attempts == 0
+    assert not caught.value.maybe_processed
+
+
+async def test_a_client_without_a_token_says_so(fake: FakeFanvue) -> None:
+    """A backend's root, whose views bring the tokens, sends nothing by itself."""
+    async with FanvueClient(base_url=fake.url) as root:
+        with pytest.raises(ConfigurationError, match="no access token"):
+            await root.chats.create(USER)
+        await root.with_options(access_token=fake.token).chats.create(USER)
+
+    assert len(fake.requests) == 1
