@@ -19,7 +19,7 @@ demo: $(VENV)/.package
 	@$(BIN)/python docs/examples/create_chat.py $(USERS)
 
 test: $(VENV)/.docs
-	PYTHONDEVMODE=1 $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	PYTHONDEVMODE=1 $(BIN)/python -m pytest --numprocesses=auto --cov --cov-report=term $(ARGS)
 
 check: $(VENV)/.docs
 	$(BIN)/ruff check

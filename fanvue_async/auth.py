@@ -63,9 +63,9 @@ class Bearer:
     __slots__ = ("account", "headers", "token")
 
     def __init__(self, token: str) -> None:
-        self.token = token
-        self.headers = CIMultiDict({_AUTHORIZATION: f"Bearer {token}"})
-        self.account = sha256(token.encode()).hexdigest()
+        self.token: str = token
+        self.headers: CIMultiDict[str] = CIMultiDict({_AUTHORIZATION: f"Bearer {token}"})
+        self.account: str = sha256(token.encode()).hexdigest()
 
     def redact(self, text: str) -> str:
         """Take the token out of foreign text, also where JSON escapes some of its characters."""

@@ -92,10 +92,10 @@ class Sending(aiohttp.BytesPayload):
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
         self._protocol: ResponseHandler | None = None
-        self.bodiless = content is None
-        self.left = False
+        self.bodiless: bool = content is None
+        self.left: bool = False
         """Whether any byte of the request was given to the network."""
-        self.reused = False
+        self.reused: bool = False
         """Whether its connection had carried an earlier request of this pool."""
         self.answer: Answer | None = None
         """The answer as soon as its status is known to be no success; its body may still grow."""

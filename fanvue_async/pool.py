@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from aiohttp.client_proto import ResponseHandler
 
-logger = logging.getLogger("fanvue_async")
+logger: logging.Logger = logging.getLogger("fanvue_async")
 logger.addHandler(logging.NullHandler())
 
 _DEPRECATION = istr("Deprecation")
@@ -182,17 +182,17 @@ class Pool:
         user_agent: str | None,
         on_retry: Callable[[RetryEvent], None] | None,
     ) -> None:
-        self.seams = seams = Seams()
-        self.accounts = Accounts(lambda: seams.clock())  # noqa: PLW0108 - the clock may be replaced
-        self.common_headers = {
+        self.seams: Seams = Seams()
+        self.accounts: Accounts = Accounts(lambda: self.seams.clock())  # noqa: PLW0108 - the clock may be replaced
+        self.common_headers: dict[str, str] = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
             "User-Agent": _user_agent(config.checked_user_agent(user_agent)),
             "X-Fanvue-API-Version": config.checked_api_version(api_version),
         }
-        self.route = _route(config.checked_ssl(ssl), config.checked_proxy(proxy))
+        self.route: Route = _route(config.checked_ssl(ssl), config.checked_proxy(proxy))
         self.used_connections: WeakSet[ResponseHandler] = WeakSet()
-        self.closing = False
+        self.closing: bool = False
         self._is_closed = False
         self._base_url = config.checked_base_url(base_url)
         self._limits = _checked_limits(limits, borrowed)

@@ -106,7 +106,7 @@ class Session:
         timeout: Timeout,
         retry: RetryPolicy,
     ) -> None:
-        self.pool = pool
+        self.pool: Pool = pool
         self._credential = credential
         self._account = account
         self._timeout = timeout

@@ -28,6 +28,7 @@ import base64
 import gzip
 import select
 import socket
+import ssl
 import zlib
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -57,7 +58,6 @@ from support.raw_server import (
     segmentations,
 )
 from support.tls import serving, trusting
-from support.users import USER
 
 from fanvue_async import (
     APIError,
@@ -67,7 +67,6 @@ from fanvue_async import (
     DecodeError,
     FanvueError,
     NoAnswerError,
-    NotContactableError,
     NotFoundError,
     NotSentError,
     PermissionDeniedError,
@@ -80,16 +79,12 @@ from fanvue_async import (
 )
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncGenerator, Callable
     from contextlib import AbstractAsyncContextManager
 
     from support.raw_server import Step
 
-    from fanvue_async import FanvueClient
-
     Route = Callable[["RawServer"], AbstractAsyncContextManager[dict[str, Any]]]
-    Before = Callable[["FanvueClient"], AbstractAsyncContextManager[object]]
 
 PASSWORD = "proxy-password"
 SECRETS = (TOKEN, PASSWORD, base64.b64encode(f"user:{PASSWORD}".encode()).decode())
@@ -107,6 +102,7 @@ _JSON = "Content-Type: application/json"
 _BODY = b'{"message":"created"}'
 _ZIPPED = gzip.compress(_BODY)
 _CHUNKED = head(201, _JSON, "Transfer-Encoding: chunked")
+_HALF_A_HEAD = f"HTTP/1.1 201 Created\r\nSet-Cookie: key={TOKEN}\r\nContent-Le".encode()
 _LONG = head(201, _JSON, "Content-Length: 64")
 _MEGABYTE = 1024 * 1024
 _LARGE = "x" * 8 * _MEGABYTE  # more than the buffers between client and server hold
@@ -141,10 +137,10 @@ class Fault:
     """Brings about what lies between client and server, and gives the client's options."""
     lasts: bool = False
     """Whether the next call fails too, since it never gets to the server."""
-    before: Before | None = None
-    """What the client does before the call; the first script goes on behind it."""
     reused: bool = False
-    """Whether the connection has served a call before this one."""
+    """Whether the first connection has served another call before this one."""
+    idle: tuple[Step, ...] = attrs.field(default=(), repr=False)
+    """What the server does with a connection that has served a call, before the next one."""
     large: bool = False
     """Whether the request is larger than what the network buffers."""
     timeout: Timeout = PATIENT
@@ -210,7 +206,8 @@ def no_http(source: str, name: str, data: bytes, **more: Any) -> Fault:
 def broken(source: str, name: str, data: bytes, **more: Any) -> Fault:
     """DecodeError at once, one request read; the API has acted."""
     ends: dict[str, Any] = {"ends": DecodeError, "maybe_processed": True, "cut": True}
-    return Fault(source=source, name=name, steps=(read, data), **(ends | more))
+    steps = (read, data, more.pop("then")) if "then" in more else (read, data)
+    return Fault(source=source, name=name, steps=steps, **(ends | more))
 
 
 def answered(source: str, name: str, status: int, *steps: Step, **more: Any) -> Fault:
@@ -231,6 +228,13 @@ def answered(source: str, name: str, status: int, *steps: Step, **more: Any) -> 
 def fine(source: str, name: str, data: bytes, **more: Any) -> Fault:
     """No error at all, after one request."""
     return Fault(source=source, name=name, steps=(read, data), ends=None, **({"cut": True} | more))
+
+
+def early(name: str, status: int) -> Fault:
+    """End in the class of the status, which came before the request was read."""
+    fault = answered("1b", name, status, large=True)
+    steps = (receive(100_000), answer(status, b'{"message":"too much"}'), hang)
+    return attrs.evolve(fault, steps=steps, requests=0)
 
 
 STATUSES: dict[int, type[APIError]] = {
@@ -357,14 +361,18 @@ class _Names(AbstractResolver):
         self._error = error
 
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002 - as aiohttp calls it
     ) -> list[ResolveResult]:
+        """Look up a name."""
         await asyncio.sleep(self._after)
         if self._error is not None:
             raise self._error
         return [
             ResolveResult(
-                hostname=host, host=address, port=port, family=family, proto=0, flags=0
+                hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0
             )
             for address in self._hosts
         ]
@@ -386,13 +394,13 @@ def names(*hosts: str, **how: Any) -> Route:
     return route
 
 
-def proxy(*steps: Step) -> Route:
-    """Put a proxy before the server that does this with each of two connections."""
+def proxy(*steps: Step, times: int = 2) -> Route:
+    """Put a proxy before the server that does this with its first connections."""
 
     @asynccontextmanager
     async def route(_: RawServer) -> AsyncGenerator[dict[str, Any]]:
         with Proxy() as between:
-            between.play(read, *steps, times=2)
+            between.play(read, *steps, times=times)
             yield {"proxy": f"http://user:{PASSWORD}@127.0.0.1:{between.port}"}
 
     return route
@@ -405,15 +413,7 @@ async def no_proxy(_: RawServer) -> AsyncGenerator[dict[str, Any]]:
         yield {"proxy": f"http://user:{PASSWORD}@127.0.0.1:{port}"}
 
 
-# What the client has done before
-
-
-@asynccontextmanager
-async def one_call(client: FanvueClient) -> AsyncGenerator[None]:
-    """Make a call that succeeds, and give the server time to go on."""
-    await client.chats.create(USER)
-    await asyncio.sleep(0.01)
-    yield
+# Contexts of a server
 
 
 def expired() -> ssl.SSLContext:
@@ -433,7 +433,324 @@ def asks_for_a_certificate(version: ssl.TLSVersion) -> Callable[[], ssl.SSLConte
         context = serving(AUTHORITY)
         context.maximum_version = version
         AUTHORITY.configure_trust(context)  # pyright: ignore[reportUnknownMemberType] - or pyOpenSSL's
-        context.verify_mode = 2  # type: ignore[assignment] # pyright: ignore
+        context.verify_mode = ssl.CERT_REQUIRED
         return context
 
     return make
+
+
+BEFORE_IT_CAN_LEAVE = [
+    not_sent("1a", "connection refused", route=nobody_listens, lasts=True, over=BOTH),
+    not_sent(
+        "1a",
+        "no such name",
+        route=names(error=OSError(socket.EAI_NONAME, "Name or service not known")),
+        lasts=True,
+    ),
+    not_sent(
+        "1a",
+        "no name server",
+        route=names(error=OSError(socket.EAI_AGAIN, "Temporary failure in name resolution")),
+        lasts=True,
+    ),
+    refused("1a", "a name without an address", route=names(), lasts=True, ends=TransportError),
+    not_sent(
+        "1a",
+        "a name server that hangs",
+        route=names(after=60),
+        lasts=True,
+        slow=True,
+        timeout=Timeout(attempt=5, connect=0.2),
+    ),
+    not_sent(
+        "1a",
+        "a TCP black hole",
+        route=nobody_accepts,
+        lasts=True,
+        slow=True,
+        timeout=Timeout(attempt=5, connect=0.2),
+        over=BOTH,
+    ),
+    fine(
+        "1a",
+        "the first of two addresses is dead",
+        SUCCESS,
+        route=names("127.0.0.2", "127.0.0.1"),
+        cut=False,
+    ),
+    not_sent(
+        "1a",
+        "the pool is exhausted by its owner",
+        route=a_busy_owner,
+        lasts=True,
+        slow=True,
+        timeout=Timeout(attempt=5, connect=0.2),
+    ),
+    refused("1a", "untrusted authority", route=another_authority, over=(TLS,), lasts=True),
+    refused("1a", "wrong host", context=of_another_host, over=(TLS,), lasts=True),
+    refused("1a", "expired certificate", context=expired, over=(TLS,), lasts=True),
+    refused("1a", "fingerprint mismatch", route=another_fingerprint, over=(TLS,), lasts=True),
+    refused("1a", "https to a plaintext port", receive(1), answer(400), fin, route=https, lasts=True),
+    refused("1a", "https to a mail server", b"220 mail.example ESMTP\r\n", hang, route=https, lasts=True),
+    not_sent("1a", "FIN at once during handshake", fin, over=(TLS,)),
+    not_sent("1a", "RST at once during handshake", rst, over=(TLS,)),
+    not_sent("1a", "FIN during handshake", receive(1), fin, over=(TLS,)),
+    not_sent("1a", "RST during handshake", receive(1), rst, over=(TLS,)),
+    not_sent("1a", "FIN in a handshake record", receive(1), b"\x16\x03\x03\x00\x7a\x02", fin, over=(TLS,)),
+    not_sent("1a", "RST in a handshake record", receive(1), b"\x16\x03\x03\x00\x7a\x02", rst, over=(TLS,)),
+    refused("1a", "TLS alert during handshake", receive(1), b"\x15\x03\x03\x00\x02\x02\x28", fin, over=(TLS,)),
+    refused("1a", "no TLS version in common", receive(1), b"\x15\x03\x03\x00\x02\x02\x46", hang, over=(TLS,)),
+    not_sent(
+        "1a",
+        "TLS handshake stalls at once",
+        hang,
+        over=(TLS,),
+        slow=True,
+        timeout=Timeout(attempt=5, connect=0.2),
+    ),
+    not_sent(
+        "1a",
+        "TLS handshake stalls",
+        receive(1),
+        b"\x16\x03\x03\x00\x7a\x02",
+        hang,
+        over=(TLS,),
+        slow=True,
+        timeout=SLOW,
+    ),
+    refused(
+        "1a",
+        "client certificate required, TLS 1.2",
+        read,
+        context=asks_for_a_certificate(ssl.TLSVersion.TLSv1_2),
+        over=(TLS,),
+        lasts=True,
+    ),
+    not_sent("1a", "write on a closing transport", fin, route=slow_to_write),
+    fine("1a", "FIN on the idle connection", SUCCESS, idle=(fin,), cut=False, over=BOTH),
+    fine("1a", "RST on the idle connection", SUCCESS, idle=(rst,), cut=False, over=BOTH),
+]
+
+PROXIES = [
+    refused("proxy", "CONNECT answered 407", route=proxy(answer(407), times=1), over=(TLS,)),
+    not_sent("proxy", "CONNECT answered 502", route=proxy(answer(502)), over=(TLS,)),
+    not_sent("proxy", "CONNECT closed", route=proxy(fin), over=(TLS,)),
+    not_sent("proxy", "CONNECT reset", route=proxy(rst), over=(TLS,)),
+    not_sent(
+        "proxy",
+        "CONNECT hangs",
+        route=proxy(hang),
+        over=(TLS,),
+        slow=True,
+        timeout=Timeout(attempt=5, connect=0.2),
+    ),
+    not_sent("proxy", "proxy down", route=no_proxy, over=BOTH, lasts=True),
+    not_sent("proxy", "CONNECT answered 200 and closed", route=proxy(head(200), fin), over=(TLS,)),
+    refused("proxy", "CONNECT answered with no HTTP", route=proxy(b"SSH-2.0-x\r\n\r\n", fin, times=1), over=(TLS,)),
+]
+
+NO_ANSWER = [
+    lost("1b", "accepted, then FIN without reading", arrived, fin, requests=0),
+    lost("1b", "accepted, then RST without reading", arrived, rst, requests=0),
+    lost("1b", "stale keep-alive, FIN", arrived, fin, requests=0, reused=True),
+    lost("1b", "stale keep-alive, RST", arrived, rst, requests=0, reused=True),
+    lost("1b", "stale keep-alive, FIN after reading", read, fin, reused=True, over=BOTH),
+    lost("1b", "stale keep-alive, RST after reading", read, rst, reused=True, over=BOTH),
+    lost("1b", "http to a TLS port", read, route=http, over=(TLS,), lasts=True, requests=0),
+    lost(
+        "1b",
+        "client certificate required, TLS 1.3",
+        read,
+        context=asks_for_a_certificate(ssl.TLSVersion.TLSv1_3),
+        over=(TLS,),
+        lasts=True,
+        requests=0,
+    ),
+    lost("1b", "request read, then FIN", read, fin, over=BOTH),
+    lost("1b", "request read, then RST", read, rst, over=BOTH),
+    lost("1b", "TLS: clean close after request", read, close_notify, over=(TLS,)),
+    lost("1b", "TLS: corrupt record", read, corrupt, hang, over=(TLS,), slow=False, timeout=PATIENT),
+    lost("1b", "TLS: corrupt record in the body", read, _LONG, _BODY, corrupt, hang, over=(TLS,), slow=False, timeout=PATIENT),
+    lost("1b", "close after one byte", read, b"H", fin, over=BOTH),
+    lost("1b", "close inside the status line", read, b"HTTP/1.1 20", fin, over=BOTH),
+    lost("1b", "RST inside the status line", read, b"HTTP/1.1 20", rst, over=BOTH),
+    lost("1b", "close_notify inside the status line", read, b"HTTP/1.1 20", close_notify, over=(TLS,)),
+    lost("1b", "close after the status line", read, b"HTTP/1.1 201 Created\r\n", fin, over=BOTH),
+    lost("1b", "close mid-headers", read, _HALF_A_HEAD, fin, over=BOTH),
+    lost("1b", "RST mid-headers", read, _HALF_A_HEAD, rst, over=BOTH),
+    lost("1b", "close before the empty line", read, SUCCESS.partition(b"\r\n\r\n")[0] + b"\r\n", fin),
+    lost("1b", "close after 100 Continue", read, head(100), fin, over=BOTH),
+    lost("1b", "close after the head", read, _LONG, fin, over=BOTH),
+    lost("1b", "Content-Length short by FIN", read, _LONG, _BODY, fin, over=BOTH),
+    lost("1b", "Content-Length short by FIN, one segment", read, _LONG + _BODY, fin, over=BOTH),
+    lost("1b", "Content-Length short by RST", read, _LONG, _BODY, rst, over=BOTH),
+    lost("1b", "Content-Length short by close_notify", read, _LONG, _BODY, close_notify, over=(TLS,)),
+    lost("1b", "cut before the first chunk", read, _CHUNKED, fin, over=BOTH),
+    lost("1b", "cut in a chunk size", read, _CHUNKED, b"1", fin, over=BOTH),
+    lost("1b", "cut in a chunk", read, _CHUNKED, b"15\r\n", _BODY[:9], fin, over=BOTH),
+    lost("1b", "cut in a chunk by RST", read, _CHUNKED, b"15\r\n", _BODY[:9], rst, over=BOTH),
+    lost("1b", "cut behind a chunk", read, _CHUNKED, b"15\r\n" + _BODY, fin, over=BOTH),
+    lost("1b", "no terminal chunk", read, _CHUNKED, b"15\r\n%b\r\n" % _BODY, fin, over=BOTH),
+    lost("1b", "no terminal chunk by RST", read, _CHUNKED, b"15\r\n%b\r\n" % _BODY, rst, over=BOTH),
+    lost("1b", "half a terminal chunk", read, _CHUNKED, b"15\r\n%b\r\n0\r\n" % _BODY, fin, over=BOTH),
+    lost("1b", "gzip cut by FIN", read, head(201, "Content-Encoding: gzip", "Content-Length: 99"), _ZIPPED[:12], fin),
+    lost("1b", "never answers", read, hang, over=BOTH),
+    lost("1b", "never ends the status line", read, b"HTTP/1.1 20", hang, over=BOTH),
+    lost("1b", "never ends the head", read, _HALF_A_HEAD, hang),
+    lost("1b", "never begins the body", read, _LONG, hang, over=BOTH),
+    lost("1b", "never ends the body", read, _LONG, _BODY, hang, over=BOTH),
+    lost("1b", "never ends the chunks", read, _CHUNKED, b"15\r\n%b\r\n" % _BODY, hang),
+    lost("1b", "never closes what only closing ends", read, head(201), _BODY, hang),
+    lost("1b", "drips a body", read, head(201, "Content-Length: 999"), endless(b" ", 0.02), slow=True),
+    lost("1b", "drips a head", read, b"HTTP/1.1 201 Created\r\n", endless(b"X: y\r\n", 0.02), slow=True),
+    lost("1b", "endless 100 Continue", read, endless(head(100)), slow=True),
+    lost("1b", "stops reading a large body", receive(100_000), hang, requests=0, large=True),
+    lost("1b", "reads nothing of a large body", hang, requests=0, large=True),
+    lost("1b", "RST in a large body", receive(100_000), rst, requests=0, large=True),
+    early("413 while a large body is uploading", 413),
+    early("401 while a large body is uploading", 401),
+]
+
+
+_OK = b"\r\nContent-Length: 2\r\n\r\n{}"
+_HUGE = b"f" * 17
+
+NO_HTTP = [
+    # The head
+    no_http("1b", "garbage", b"garbage\r\n\r\n"),
+    no_http("1b", "garbage that quotes the token", f"Bearer {TOKEN}\r\n\r\n".encode()),
+    no_http("1b", "an SSH banner", b"SSH-2.0-OpenSSH_9.6\r\n\r\n"),
+    no_http("1b", "an HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    no_http("1b", "a TLS alert", b"\x15\x03\x03\x00\x02\x02\x28\r\n\r\n"),
+    no_http("1b", "a request", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    no_http("1b", "HTTP/0.9", b"<html>Created</html>\r\n\r\n"),
+    no_http("1b", "HTTP of no version", b"HTTP 201 Created" + _OK),
+    no_http("1b", "HTTP of a long version", b"HTTP/1.11 201 Created" + _OK),
+    no_http("1b", "http in small letters", b"http/1.1 201 Created" + _OK),
+    no_http("1b", "status missing", b"HTTP/1.1 Created" + _OK),
+    no_http("1b", "status of words", b"HTTP/1.1 abc Strange" + _OK),
+    no_http("1b", "status negative", b"HTTP/1.1 -201 Created" + _OK),
+    no_http("1b", "status with a sign", b"HTTP/1.1 +20 Created" + _OK),
+    no_http("1b", "status broken", b"HTTP/1.1 2.1 Created" + _OK),
+    no_http("1c", "status 99", b"HTTP/1.1 99 Odd" + _OK),
+    no_http("1c", "status 099", b"HTTP/1.1 099 Odd" + _OK),
+    no_http("1c", "status 600", b"HTTP/1.1 600 Odd" + _OK),
+    no_http("1c", "status 1000", b"HTTP/1.1 1000 Odd" + _OK),
+    no_http("1b", "unsolicited 101", head(101, "Upgrade: websocket", "Connection: upgrade")),
+    no_http("1b", "NUL in a header", head(201, "X-Nul: a\0b", "Content-Length: 2") + b"{}"),
+    no_http("1b", "CR in a header", head(201, "X-Cr: a\rb", "Content-Length: 2") + b"{}"),
+    no_http("1b", "a control character in a header", head(201, "X: a\x01b", "Content-Length: 2") + b"{}"),
+    no_http("1b", "a header without a colon", head(201, "Content-Length 2") + b"{}"),
+    no_http("1b", "a header without a name", head(201, ": x", "Content-Length: 2") + b"{}"),
+    no_http("1b", "a space in a header's name", head(201, "X Y: x", "Content-Length: 2") + b"{}"),
+    no_http("1b", "a space behind a header's name", head(201, "Content-Length : 2") + b"{}"),
+    no_http("1b", "a folded first header", b"HTTP/1.1 201 Created\r\n X: y" + _OK),
+    no_http("1b", "9 kB header", head(201, "X: " + "x" * 9_000, "Content-Length: 2") + b"{}"),
+    no_http("1b", "9 kB status line", b"HTTP/1.1 201 " + b"x" * 9_000 + _OK),
+    no_http("1b", "200 headers", head(201, *[f"X-{n}: x" for n in range(200)], "Content-Length: 2") + b"{}"),
+    # The framing
+    no_http("1b", "Content-Length empty", head(201, "Content-Length:") + b"{}"),
+    no_http("1b", "Content-Length of words", head(201, "Content-Length: many") + b"{}"),
+    no_http("1b", "Content-Length negative", head(201, "Content-Length: -2") + b"{}"),
+    no_http("1b", "Content-Length with a sign", head(201, "Content-Length: +2") + b"{}"),
+    no_http("1b", "Content-Length hexadecimal", head(201, "Content-Length: 0x2") + b"{}"),
+    no_http("1b", "Content-Length a list", head(201, "Content-Length: 2, 2") + b"{}"),
+    no_http("1b", "Content-Length of 20 digits", head(201, "Content-Length: " + "9" * 20) + b"{}"),
+    no_http("1b", "two Content-Length", head(201, "Content-Length: 2", "Content-Length: 3") + b"{}"),
+    no_http("1b", "CL+TE", head(201, "Content-Length: 2", "Transfer-Encoding: chunked") + b"{}"),
+    no_http("1b", "chunked twice", head(201, "Transfer-Encoding: chunked, chunked") + b"2\r\n{}\r\n0\r\n\r\n"),
+    no_http("1b", "chunk size of words", _CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n", over=BOTH),
+    no_http("1b", "chunk size empty", _CHUNKED + b"\r\n{}\r\n0\r\n\r\n", over=BOTH),
+    no_http("1b", "chunk size negative", _CHUNKED + b"-2\r\n{}\r\n0\r\n\r\n", over=BOTH),
+    no_http("1b", "chunk size with a sign", _CHUNKED + b"+2\r\n{}\r\n0\r\n\r\n", over=BOTH),
+    no_http("1b", "chunk size of 17 digits", _CHUNKED + _HUGE + b"\r\n{}\r\n0\r\n\r\n", over=BOTH),
+    no_http("1b", "chunk longer than its size", _CHUNKED + b"1\r\n{}\r\n0\r\n\r\n", over=BOTH),
+    no_http("1b", "second chunk malformed", _CHUNKED + b"2\r\n{}\r\nzz\r\n{}\r\n0\r\n\r\n", over=BOTH),
+    no_http("1b", "trailer malformed", _CHUNKED + b"15\r\n%b\r\n0\r\nno trailer\r\n\r\n" % _BODY, over=BOTH),
+    # What stands behind a good answer
+    no_http("1b", "204 + body", head(204) + b"{}", in_pieces=DecodeError),
+    no_http("1b", "extra bytes after the body", SUCCESS + b"extra", in_pieces=None),
+    no_http("1b", "extra bytes after the chunks", _CHUNKED + b"15\r\n%b\r\n0\r\n\r\nextra" % _BODY, in_pieces=None),
+    # The coding
+    no_http("1c", "zstd, which was not asked for", answer(201, _BODY, "Content-Encoding: zstd")),
+    no_http("1c", "brotli, which was not asked for", answer(201, _BODY, "Content-Encoding: br")),
+    lost("1b", "corrupt gzip", read, answer(201, _ZIPPED[:12] + b"xx" + _ZIPPED[14:], "Content-Encoding: gzip"), cut=True),
+    lost("1b", "gzip with a bad CRC", read, answer(201, _ZIPPED[:-8] + bytes(8), "Content-Encoding: gzip"), cut=True),
+    lost("1b", '"gzip" that is not', read, answer(201, _BODY, "Content-Encoding: gzip"), cut=True),
+    lost("1b", '"deflate" that is not', read, answer(201, _BODY, "Content-Encoding: deflate"), cut=True),
+]
+
+_DEEP = b'{"message":"created","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+_DIGITS = b'{"message":"created","x":' + b"1" * 5_000 + b"}"
+_CREATED = '{"message":"cr\xe9ated"}'
+
+WHOLE = [
+    fine("1b", "100 Continue first", head(100) + SUCCESS),
+    fine("1b", "1000 x 100 Continue first", head(100) * 1_000 + SUCCESS),
+    fine("1b", "103 first", head(103, "Link: </x>") + SUCCESS),
+    fine("1b", "gzip cut, length right, JSON whole", answer(201, _ZIPPED[:-8], "Content-Encoding: gzip")),
+    fine("1c", "text/html around JSON", answer(201, _BODY, "Content-Type: text/html")),
+    fine("1c", "no type", answer(201, _BODY)),
+    fine("1c", "charset=utf-16 of UTF-8", answer(201, _BODY, f"{_JSON}; charset=utf-16")),
+    fine("1c", "charset=zlib", answer(201, _BODY, f"{_JSON}; charset=zlib")),
+    fine("1c", "charset=bogus", answer(201, _BODY, f"{_JSON}; charset=bogus")),
+    fine("1c", "unknown Content-Encoding, not encoded", answer(201, _BODY, "Content-Encoding: x-none")),
+    fine("1c", "deflate", answer(201, zlib.compress(_BODY), "Content-Encoding: deflate")),
+    fine("1c", "408 on the idle connection", SUCCESS, idle=(answer(408),), cut=False),
+    fine("1c", "408 and FIN on the idle connection", SUCCESS, idle=(answer(408), fin), cut=False),
+    broken("1c", "text/html", answer(201, b"<html>Created</html>", "Content-Type: text/html")),
+    broken("1c", "empty", answer(201)),
+    broken("1c", "204", head(204)),
+    broken("1c", "null", answer(201, b"null", _JSON)),
+    broken("1c", "not JSON", answer(201, b"{'message':'created'}", _JSON)),
+    broken("1c", "BOM", answer(201, b"\xef\xbb\xbf" + _BODY, _JSON)),
+    broken("1c", "invalid UTF-8", answer(201, _CREATED.encode("latin-1"), _JSON)),
+    broken("1c", "UTF-16", answer(201, _BODY.decode().encode("utf-16"), f"{_JSON}; charset=utf-16")),
+    broken("1c", "an integer of 5000 digits", answer(201, _DIGITS, _JSON)),
+    broken("1c", "nested 100000 times", answer(201, _DEEP, _JSON)),
+    broken("1c", "NaN", answer(201, b'{"message":"created","x":NaN}', _JSON)),
+    broken("1c", "Infinity", answer(201, b'{"message":"created","x":-Infinity}', _JSON)),
+    broken("1c", "a list", answer(201, b"[%b]" % _BODY, _JSON)),
+    broken("1c", "a number where text should be", answer(201, b'{"message":5}', _JSON)),
+    broken("1c", "a field missing", answer(201, b"{}", _JSON)),
+    broken("1c", "two documents", answer(201, _BODY * 2, _JSON)),
+    broken("1c", "unknown Content-Encoding, encoded", answer(201, _ZIPPED, "Content-Encoding: x-gzip2")),
+    broken("1c", "gzip, gzip", answer(201, gzip.compress(_ZIPPED), "Content-Encoding: gzip, gzip")),
+    broken("1b", "gzip cut, length right, JSON cut", answer(201, _ZIPPED[:16], "Content-Encoding: gzip")),
+    broken("1c", "gzip bomb", answer(201, no_gzip(64 * _MEGABYTE), "Content-Encoding: gzip")),
+    broken("1c", "longer than the cap", answer(201, b" " * _MEGABYTE + _BODY, _JSON)),
+    broken("1b", "close-delimited body cut by FIN", head(201, _JSON) + _BODY[:9], then=fin),
+    broken("1b", "close-delimited body cut by RST", head(201, _JSON) + _BODY[:9], then=rst),
+    broken("1c", "endless", head(201, _JSON), then=endless(b" " * 65_536), cut=False),
+    broken("1c", "1 TiB announced", head(201, f"Content-Length: {2**40}"), then=endless(b" " * 65_536), cut=False),
+]
+
+_TOKEN_QUOTED = f'{{"message":"no: Bearer {TOKEN}"}}'.encode()
+
+REFUSALS = [
+    answered("1c", "redirect to another origin", 307, redirect("http://127.0.0.2:9/chats")),
+    answered("1c", "redirect that quotes the token", 307, redirect(f"http://{TOKEN}@127.0.0.1:9/?key={TOKEN}")),
+    answered("1c", "redirect in a circle", 307, redirect("/chats")),
+    answered("1c", "redirect without Location", 307, answer(307)),
+    answered("1c", "redirect to ftp:", 307, redirect("ftp://127.0.0.1/")),
+    answered("1c", "redirect to javascript:", 307, redirect("javascript:alert(1)")),
+    answered("1c", "redirect to what is no URL", 307, redirect("http://[:::1/")),
+    answered("1c", "503 with Retry-After", 503, answer(503, b"", "Retry-After: 0", "Connection: close"), fin),
+    answered("1c", "429 with Retry-After", 429, answer(429, b"", "Retry-After: 0")),
+    answered("1c", "429 whose body is cut", 429, head(429, "Content-Length: 64"), b"{", fin, over=BOTH),
+    answered("1c", "503 whose body is cut", 503, head(503, "Content-Length: 64"), b"{", fin, over=BOTH),
+    answered("1c", "429 whose body is reset", 429, head(429, "Content-Length: 64"), b"{", rst, over=BOTH),
+    answered("1c", "503 whose body is reset", 503, head(503, "Content-Length: 64"), b"{", rst, over=BOTH),
+    answered("1c", "403 with malformed chunks", 403, head(403, "Transfer-Encoding: chunked"), b"zz\r\n{", hang, over=BOTH),
+    answered("1c", "403 that is no gzip", 403, head(403, "Content-Encoding: gzip", "Content-Length: 3"), b"abc"),
+    answered("1c", "403 that is a gzip bomb", 403, answer(403, no_gzip(64 * _MEGABYTE), "Content-Encoding: gzip")),
+    answered("1c", "403 that never begins", 403, head(403, "Content-Length: 64"), hang, slow=True, timeout=SLOW, over=BOTH),
+    answered("1c", "503 that never ends", 503, head(503, "Content-Length: 64"), b"{", hang, slow=True, timeout=SLOW, over=BOTH),
+    answered("1c", "403 without an end", 403, head(403), endless(b"x" * 65_536), over=BOTH),
+    answered("1c", "403 of HTML", 403, answer(403, b"<h1>Forbidden</h1>", "Content-Type: text/html")),
+    answered("1c", "403 nested 100000 times", 403, answer(403, _DEEP[:60_000], _JSON)),
+    answered("1c", "401 that quotes the token", 401, answer(401, _TOKEN_QUOTED, _JSON, f"X-Request-Id: {TOKEN}")),
+    answered("1c", "400 of a strange shape", 400, answer(400, b'[{"errors":5}]', _JSON)),
+]
+
+FAULTS = [*BEFORE_IT_CAN_LEAVE, *PROXIES, *NO_ANSWER, *NO_HTTP, *WHOLE, *REFUSALS]

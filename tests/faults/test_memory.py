@@ -68,7 +68,7 @@ _JSON = "Content-Type: application/json"
 _SUCCESS = answer(201, b'{"message":"done"}', _JSON)
 _CHUNKED = head(201, "Transfer-Encoding: chunked")
 KINDS = {
-    "success": Kind(saying(_SUCCESS), None, share=10),
+    "success": Kind(saying(_SUCCESS), None, share=15),
     "success, then closed": Kind(saying(_SUCCESS, then=Peer.fin), None),
     "500": Kind(saying(answer(500, b'{"error":"no"}', _JSON)), ServerError),
     "503, closed": Kind(saying(answer(503, b"", "Connection: close")), ServerError),
@@ -82,7 +82,7 @@ KINDS = {
     "bad chunk": Kind(saying(_CHUNKED + b"no size\r\n"), ProtocolError),
     "bad chunk later": Kind(saying(_CHUNKED, b"no size\r\n"), ProtocolError),
     "no JSON": Kind(saying(answer(201, b"<html>")), DecodeError),
-    "too long": Kind(saying(answer(201, b" " * 1_100_000)), DecodeError, share=0.2),
+    "too long": Kind(saying(answer(201, b" " * 1_100_000)), DecodeError, share=0.5),
     "attempt": Kind(
         saying(),
         NoAnswerError,
@@ -129,18 +129,18 @@ def _garbage() -> Counter[str]:
     """
     gc.set_debug(gc.DEBUG_SAVEALL)
     gc.collect()
-    left = list(gc.garbage)
     gc.set_debug(0)
-    gc.garbage.clear()
-    transports = [thing for thing in left if isinstance(thing, asyncio.Transport)]
-    parts = {id(transport) for transport in transports}
-    within: list[object] = list(transports)
+    within: list[object] = [thing for thing in gc.garbage if isinstance(thing, asyncio.Transport)]
+    parts = {id(transport) for transport in within}
     while within:
         for part in gc.get_referents(within.pop()):
             if id(part) not in parts and isinstance(part, _PARTS_OF_A_TRANSPORT):
                 parts.add(id(part))
                 within.append(part)
-    return Counter(type(thing).__qualname__ for thing in left if id(thing) not in parts)
+    counted = Counter(type(thing).__qualname__ for thing in gc.garbage if id(thing) not in parts)
+    gc.garbage.clear()
+    gc.collect()  # this time for good
+    return counted
 
 
 _PARTS_OF_A_TRANSPORT = (dict, tuple, MethodType, socket.socket, TransportSocket)
@@ -152,7 +152,7 @@ async def test_calls_leave_nothing_to_the_garbage_collector(
 ) -> None:
     """Whether they succeed or fail, no object is left, neither in use nor in a cycle."""
     how = KINDS[kind]
-    calls = int(many(100, 1_000) * how.share)
+    calls = int(many(60, 700) * how.share)
     ends = Counter[type[BaseException] | None]()
 
     with ExitStack() as stack:
@@ -179,19 +179,18 @@ async def test_calls_leave_nothing_to_the_garbage_collector(
             for _ in range(20):  # fills caches
                 await call()
             await asyncio.sleep(0.02)
-            gc.collect()
+            _garbage()
             before = len(gc.get_objects())
             for _ in range(calls):
                 await call()
             await asyncio.sleep(0.02)  # for connections to be lost on the server's side, too
             garbage = _garbage()
-            gc.collect()
             grown = len(gc.get_objects()) - before
 
     say(f"{calls} calls, {kind}: {grown:+} objects in use, garbage: {dict(garbage)}")
     assert ends[how.end] > 0.9 * sum(ends.values())
     assert {name: count for name, count in garbage.items() if count > 0.1 * calls} == {}
-    assert grown < 0.5 * calls
+    assert grown < 50 + 0.1 * calls
 
 
 def _bomb(form: int) -> bytes:
