@@ -11,7 +11,7 @@ import re
 import socket
 import ssl
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import attrs
@@ -155,15 +155,6 @@ async def _send_once(
         raise _NotRepeatedError(error) from None
 
 
-@attrs.frozen(repr=False)
-class Route:
-    """How the requests of one pool reach the API."""
-
-    ssl: ssl.SSLContext | bool
-    proxy: URL | None
-    proxy_headers: Mapping[str, str] | None
-
-
 async def exchange(  # noqa: PLR0913 - the sides of one request, from one caller
     http: aiohttp.ClientSession,
     method: str,
@@ -171,24 +162,15 @@ async def exchange(  # noqa: PLR0913 - the sides of one request, from one caller
     sending: Sending,
     *,
     headers: Mapping[str, str],
-    timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's setting, not a scope of ours
-    route: Route,
+    options: Mapping[str, Any],
 ) -> Answer | Failure:
-    """Send one request and read its answer."""
+    """Send one request and read its answer. ``options`` are aiohttp's that stay the same."""
+    if method not in _NEVER_RESENT_BY_AIOHTTP:
+        options = {**options, "middlewares": (_send_once,)}
+    if sending.bodiless:
+        options = {**options, "skip_auto_headers": ("Content-Type",)}
     try:
-        response = await http.request(
-            method,
-            url,
-            data=sending,
-            headers=headers,
-            skip_auto_headers=("Content-Type",) if sending.bodiless else None,
-            allow_redirects=False,
-            timeout=timeout,
-            ssl=route.ssl,
-            proxy=route.proxy,
-            proxy_headers=route.proxy_headers,
-            middlewares=None if method in _NEVER_RESENT_BY_AIOHTTP else (_send_once,),
-        )
+        response = await http.request(method, url, data=sending, headers=headers, **options)
         try:
             return await _read(response, sending)
         finally:

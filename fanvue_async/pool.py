@@ -9,7 +9,7 @@ import platform
 import random
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import aiohttp
@@ -19,7 +19,6 @@ from yarl import URL
 
 from fanvue_async import config
 from fanvue_async.errors import ClientStateError, ConfigurationError, clean
-from fanvue_async.exchange import Route
 from fanvue_async.limits import LIMIT, REMAINING, RESET, RateLimit
 from fanvue_async.retry import Quota, RetryEvent
 from fanvue_async.version import __version__
@@ -115,6 +114,15 @@ class Places:
         self._free += 1
 
 
+@attrs.define
+class Seams:
+    """Where time and chance come in; tests replace them, so that none waits."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random
+
+
 @attrs.define(eq=False)
 class Account:
     """What is known of one account, whoever acts for it: its rate limit and its retry quota."""
@@ -137,9 +145,9 @@ class Account:
 class Accounts:
     """The accounts used last, up to 10,000."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._shared_quota = Quota.of_pool(clock)
+    def __init__(self, seams: Seams) -> None:
+        self._clock = lambda: seams.clock()  # noqa: PLW0108 - the clock may be replaced
+        self._shared_quota = Quota.of_pool(self._clock)
         self._accounts: OrderedDict[str, Account] = OrderedDict()
 
     def get(self, key: str) -> Account:
@@ -158,13 +166,11 @@ class Accounts:
         return self._accounts.get(key)
 
 
-@attrs.define
-class Seams:
-    """Where time and chance come in; tests replace them, so that none waits."""
+@attrs.frozen(repr=False)
+class Route:
+    """How requests reach the API, as options of aiohttp; without a repr, for it knows passwords."""
 
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    random: Callable[[], float] = random.random
+    options: dict[str, Any]
 
 
 class Pool:
@@ -183,7 +189,7 @@ class Pool:
         on_retry: Callable[[RetryEvent], None] | None,
     ) -> None:
         self.seams: Seams = Seams()
-        self.accounts: Accounts = Accounts(lambda: self.seams.clock())  # noqa: PLW0108 - the clock may be replaced
+        self.accounts: Accounts = Accounts(self.seams)
         self.common_headers: dict[str, str] = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
@@ -276,8 +282,8 @@ class Pool:
                 self.used_connections, limit=places, keepalive_expiry=limits.keepalive_expiry
             )
         headers = self.common_headers
-        if self._base_url.startswith("http:") and self.route.proxy_headers is not None:
-            headers = {**headers, **self.route.proxy_headers}  # aiohttp sends it to tunnels only
+        if self._base_url.startswith("http:"):  # aiohttp sends a proxy's headers to tunnels only
+            headers = {**headers, **self.route.options.get("proxy_headers", {})}
         http = aiohttp.ClientSession(
             connector=connector,
             connector_owner=self._borrowed is None,
@@ -394,11 +400,17 @@ def _route(
 
     aiohttp shows the URL of a proxy in reprs and errors.
     """
+    options: dict[str, Any] = {"allow_redirects": False}
+    if context is not None:
+        options["ssl"] = context
     if proxy is None:
-        return Route(context or True, None, None)
+        return Route(options)
     address, login = proxy
-    headers = {"Proxy-Authorization": aiohttp.encode_basic_auth(*login)} if login else None
-    return Route(context or True, URL(address), headers)
+    options["proxy"] = URL(address)
+    if login is None:
+        return Route(options)
+    options["proxy_headers"] = {"Proxy-Authorization": aiohttp.encode_basic_auth(*login)}
+    return Route(options)
 
 
 def _user_agent(application: str | None) -> str:

@@ -96,7 +96,7 @@ class _Call(Generic[_T]):
 class Session:
     """The async session wrapper: one credential and its options on a pool of connections."""
 
-    __slots__ = ("_account", "_aiohttp_timeout", "_credential", "_retry", "_timeout", "pool")
+    __slots__ = ("_account", "_credential", "_options", "_retry", "_timeout", "pool")
 
     def __init__(
         self,
@@ -113,12 +113,13 @@ class Session:
         self._retry = retry
         # One for all calls: aiohttp's own timers cost more than ours, and it rounds those over
         # ceil_threshold up to whole seconds. `total` is ours, so that one scope bounds everything.
-        self._aiohttp_timeout = aiohttp.ClientTimeout(
+        aiohttp_timeout = aiohttp.ClientTimeout(
             total=None,
             connect=timeout.connect,
             sock_connect=timeout.connect,
             ceil_threshold=1e9,
         )
+        self._options = {**pool.route.options, "timeout": aiohttp_timeout}
 
     async def request(
         self, operation: Operation[_T], content: bytes | None = None, url: URL | None = None
@@ -238,8 +239,7 @@ class Session:
                     call.url,
                     call.sending,
                     headers=bearer.headers,
-                    timeout=self._aiohttp_timeout,
-                    route=pool.route,
+                    options=self._options,
                 )
         except TimeoutError:
             if not (pool.closing or scope.expired()):  # a token provider's own

@@ -25,8 +25,10 @@ def _refuse_constant(name: str) -> NoReturn:
     raise MalformedBodyError(f"{name} is not JSON")
 
 
+_WHITESPACE = " \t\n\r"  # of JSON; str.strip() alone knows more
+
 # Built once: json.loads() and json.dumps() build a new object for each call with an option.
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
@@ -43,11 +45,16 @@ def loads(content: bytes) -> Any:
 
     """
     try:
-        return _decode(content.decode())
+        text = content.decode().strip(_WHITESPACE)
+        value, end = _decode(text)
     except RecursionError:
         reason = "nested too deep"
     except ValueError as error:
         reason = f"not JSON ({type(error).__name__})"
+    else:
+        if end == len(text):
+            return value
+        reason = "not JSON, but more than one document"
     raise MalformedBodyError(reason)
 
 

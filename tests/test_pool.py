@@ -42,7 +42,7 @@ from fanvue_async import (
     Timeout,
     TransportError,
 )
-from fanvue_async.pool import Accounts, Places, _Connector
+from fanvue_async.pool import Accounts, Places, Seams, _Connector
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
@@ -712,7 +712,7 @@ async def test_two_hundred_views_send_their_own_tokens(
 
 def test_the_accounts_used_last_are_kept() -> None:
     """The table of accounts is bounded; what falls out of it is who was idle longest."""
-    accounts = Accounts(time.monotonic)
+    accounts = Accounts(Seams())
     first = accounts.get("first")
     second = accounts.get("second")
     for number in range(9_998):
