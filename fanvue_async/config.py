@@ -153,7 +153,7 @@ def checked_base_url(text: str) -> str:
 def _is_reachable(origin: re.Match[str]) -> bool:
     """Tell whether an origin's host and port can be those of a server."""
     port = origin["port"]
-    return _is_host(origin["host"].lower()) and (port is None or 0 < int(port) < 65_536)  # noqa: PLR2004
+    return _is_host(origin["host"].lower()) and (port is None or 0 < int(port) < 65_536)  # noqa: PLR2004 - TCP's range
 
 
 def _is_host(host: str) -> bool:
@@ -236,7 +236,7 @@ def checked_proxy(text: str | None) -> tuple[str, tuple[str, str] | None] | None
     userinfo, at, authority = rest.rpartition("@")
     address = f"{scheme}{separator}{authority.removesuffix('/')}"
     origin = _ORIGIN.fullmatch(address)
-    if origin is None or not _is_reachable(origin):
+    if origin is None or origin["scheme"].lower() != "http" or not _is_reachable(origin):
         raise refusal
     if not at:
         return address, None

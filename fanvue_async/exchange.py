@@ -329,7 +329,8 @@ def _cause(error: Exception) -> str:
     elif isinstance(error, aiohttp.ClientHttpProxyError):
         text = f"{error.status} {error.message}"
     elif isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
-        text = _QUOTE.split(error.message, maxsplit=1)[0].rstrip(": ")
+        said, *quoted = _QUOTE.split(error.message, maxsplit=1)
+        text = said.rstrip(": ") if quoted else ""  # else it may be the server's bytes as they came
     elif isinstance(error, OSError):
         text = _os_error(error)
     else:
