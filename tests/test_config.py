@@ -441,7 +441,13 @@ def test_a_proxy_is_split_from_its_password(text: str | None, parts: object) -> 
             "http://u:p\n@proxy:1",
         ),
         *("http://u:p\x7f@proxy:1", "http://u:p@", "http://proxy:3128\n", "\nhttp://proxy:3128"),
-        *("http://proxy:", "http://proxy:0", "http://proxy:65536", "http://proxy:99999"),
+        *(
+            "http://proxy:",
+            "http://proxy:0",
+            "https://proxy:1",
+            "http://proxy:65536",
+            "http://proxy:99999",
+        ),
         # RFC 7617: a user-id with a colon cannot be told from its password.
         "http://u%3Aser:p@proxy:1",
         *(5, b"http://proxy:1", URL("http://proxy:1"), True),
