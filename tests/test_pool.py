@@ -18,6 +18,8 @@ from weakref import WeakSet
 
 import aiohttp
 import pytest
+import trustme
+from support.raw_server import RawServer
 from support.stages import (
     CountingFake,
     LoopServer,
@@ -28,6 +30,7 @@ from support.stages import (
     turns,
     until,
 )
+from support.tls import serving, trusting
 from support.users import USER, user
 
 from fanvue_async import (
@@ -196,6 +199,20 @@ async def test_a_server_that_speaks_first_is_not_asked_for_ever() -> None:
             await client.chats.create(USER)
 
         assert server.connections == 1
+
+
+async def test_the_given_tls_context_is_used() -> None:
+    """Who brings authorities of their own is connected by them, and by nothing else."""
+    authority = trustme.CA()
+
+    with RawServer(tls=serving(authority)) as server:
+        async with server.client(ssl=trusting(authority)) as client:
+            await client.chats.create(USER)
+        async with server.client() as client:
+            with pytest.raises(NotSentError, match="CertificateError"):
+                await client.chats.create(USER)
+
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("userinfo", ["", "user:p%40ss@"])

@@ -2,7 +2,7 @@
 
 ``python tests/faults/chaos.py`` goes on in rounds until it has made ``--calls`` calls or until
 ``--seconds`` are over. Each round prints its seed, which repeats it. What must be true of every
-call is checked against the server's own ledger, see ``_wrongs``.
+call is checked against the server's own ledger.
 
 ``python tests/faults/chaos.py --alone`` runs the other tests of this directory in their long form
 and with their tight bounds, see ``scale.py``; nothing else should keep the machine busy.
@@ -16,7 +16,6 @@ import gc
 import os
 import random
 import re
-import ssl
 import sys
 import time
 from collections import Counter
@@ -29,13 +28,22 @@ import trustme
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does, for when this is run alone
 
+from faults.scale import say
 from support.chaos_server import Chaos, Server
+from support.tls import serving, trusting
 from support.users import user
 
-from fanvue_async import FanvueClient, FanvueError, Limits, Timeout, TransportError
+from fanvue_async import (
+    FanvueClient,
+    FanvueError,
+    Limits,
+    NotSentError,
+    Timeout,
+    TransportError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Iterator
 
 CONCURRENCY = 100
 _CONNECTIONS = 60  # fewer than callers, so that there is a queue
@@ -65,12 +73,21 @@ class _Provider:
 
 
 @attrs.frozen
+class Done:
+    """What a caller was told of a success."""
+
+    named: str
+    """The user that the answer names."""
+    attempts: int | None
+    """How many requests were sent, if that is told."""
+
+
+@attrs.frozen
 class Ended:
     """A call that came to its end."""
 
     user: str
-    task: asyncio.Task[str]
-    """Its result is what the answer said."""
+    task: asyncio.Task[Done]
     idempotent: bool
     cancelled: bool
     """Whether its caller cancelled it before it was done."""
@@ -130,42 +147,51 @@ class Callers:
             self.ended.append(Ended(user(number), task, idempotent, cancelled, late))
 
 
-async def _create(client: FanvueClient, to: str) -> str:
-    return (await client.chats.create(to)).message
+async def _create(client: FanvueClient, to: str) -> Done:
+    return Done((await client.chats.create(to)).message, attempts=None)
 
 
-async def _send(client: FanvueClient, to: str, text: str) -> str:
+async def _send(client: FanvueClient, to: str, text: str) -> Done:
     """Do something that must not be done twice, such as sending a message."""
     body = {"userUuid": to, "text": text}
     response = await client.request("POST", "/messages", json=body, idempotent=False)
     named = _MESSAGE.search(response.content)
-    return named[1].decode("latin-1") if named else to  # an unusable body is everybody's
+    # An unusable body is anybody's: request() leaves it to its caller.
+    return Done(named[1].decode("latin-1") if named else to, response.attempts)
 
 
 def _wrongs(call: Ended, chaos: Chaos, tolerance: float) -> Iterator[str]:
     """Say in which ways a call broke a promise."""
-    acted, read = chaos.acted[call.user], chaos.read[call.user]
     if call.late > _GRACE * tolerance:
         yield f"ended {call.late:.3f} s after its deadline"
-    if acted > 1 and not call.idempotent:
-        yield f"acted on {acted} times"
+    if chaos.acted[call.user] > 1 and not call.idempotent:
+        yield f"acted on {chaos.acted[call.user]} times"
     if call.task.cancelled() != call.cancelled:
         yield "its cancel was lost" if call.cancelled else "cancelled by nobody"
-    if call.task.cancelled():
-        return
+    if not call.task.cancelled():
+        yield from _lies(call, acted=chaos.acted[call.user] > 0, read=chaos.read[call.user])
+
+
+def _lies(call: Ended, *, acted: bool, read: int) -> Iterator[str]:
+    """Say in which ways a call was told what is not true."""
     error = call.task.exception()
     if error is None:
+        attempts = call.task.result().attempts
         if not acted:
-            yield "reported as done, which it is not"
-        if call.task.result() != call.user:
-            yield f"took the answer for {call.task.result()}"
-    elif not isinstance(error, FanvueError) or type(error) in {FanvueError, TransportError}:
-        yield f"no typed error but {error!r}"
-    else:
+            yield "told that it was done"
+        if call.task.result().named != call.user:
+            yield f"given the answer for {call.task.result().named}"
+    elif isinstance(error, FanvueError) and type(error) not in {FanvueError, TransportError}:
+        attempts = error.attempts
         if acted and not error.maybe_processed:
-            yield f"acted on, and told otherwise: {error}"
-        if read > error.attempts:
-            yield f"read {read} times, and {error.attempts} attempts told"
+            yield f"told that it was not done: {error}"
+        if acted and not call.idempotent and isinstance(error, NotSentError):
+            yield f"told that it never left: {error}"
+    else:
+        attempts = None
+        yield f"given no typed error but {error!r}"
+    if attempts is not None and read > attempts:
+        yield f"told of {attempts} attempts, and {read} were read"
 
 
 @attrs.frozen
@@ -181,15 +207,13 @@ class Result:
     wrongs: list[str]
     """Promises that were broken, by call."""
 
-
-def authority() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make the TLS contexts of a server on this machine and of a client that trusts it."""
-    authority = trustme.CA()
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
+    def __add__(self, other: Result) -> Result:
+        return Result(
+            self.ends + other.ends,
+            self.played + other.played,
+            max(self.latest, other.latest),
+            self.wrongs + other.wrongs,
+        )
 
 
 async def run(seed: int, calls: int, tolerance: float) -> Result:
@@ -202,12 +226,13 @@ async def run(seed: int, calls: int, tolerance: float) -> Result:
 
     """
     chaos, tls = Chaos(seed), bool(seed % 2)
-    server_tls, client_tls = authority() if tls else (None, None)
+    authority = trustme.CA() if tls else None
+    server_tls = serving(authority) if authority else None
     with Server(chaos.answer, greet=chaos.greet, tls=server_tls) as server:
         client = FanvueClient(
             "chaos-token",
             base_url=server.url,
-            ssl=client_tls,
+            ssl=trusting(authority) if authority else None,
             timeout=Timeout(_TOTAL, attempt=0.25),
             limits=Limits(max_connections=_CONNECTIONS),
         )
@@ -231,7 +256,7 @@ async def _shorter(seconds: float) -> None:
     await asyncio.sleep(seconds / 100)
 
 
-def _name_of(task: asyncio.Task[str]) -> str:
+def _name_of(task: asyncio.Task[Done]) -> str:
     if task.cancelled():
         return "cancelled"
     return type(error).__name__ if (error := task.exception()) else "done"
@@ -265,36 +290,36 @@ def _kilobytes() -> int:
 
 def _long_run(seed: int, calls: int, seconds: float, tolerance: float) -> bool:
     """Go on in rounds, and tell whether all went well."""
-    played, ends = Counter[str](), Counter[str]()
-    started, made, sizes, latest = time.monotonic(), 0, list[int](), -_TOTAL
-    while made < calls and time.monotonic() - started < seconds:
+    total = Result(Counter(), Counter(), -_TOTAL, [])
+    started, made, sizes = time.monotonic(), 0, list[int]()
+    while made < calls and time.monotonic() - started < seconds and not total.wrongs:
         size = min(_ROUNDS[seed % 2], calls - made)
-        print(f"seed {seed}: {size:,} calls{' over TLS' if seed % 2 else ''}", flush=True)
-        result = asyncio.run(_watched(seed, size, tolerance))
-        made, seed, latest = made + size, seed + 1, max(latest, result.latest)
-        played += result.played
-        ends += result.ends
+        say(f"seed {seed}: {size:,} calls{' over TLS' if seed % 2 else ''}")
+        total += asyncio.run(_watched(seed, size, tolerance))
+        made, seed = made + size, seed + 1
         sizes.append(_kilobytes())
-        if result.wrongs:
-            print("\n".join(result.wrongs))
-            return False
-    print(
-        "\nthe server played:", *(f"{n:8,}  {name}" for name, n in played.most_common()), sep="\n"
-    )
-    print("\nthe calls ended as:", *(f"{n:8,}  {name}" for name, n in ends.most_common()), sep="\n")
-    print(f"\nthe latest ended {latest * 1000:+.0f} ms after its deadline")
-    return _is_steady(sizes, made)
+    say("\nthe server played:")
+    for name, count in total.played.most_common():
+        say(f"{count:8,}  {name}")
+    say("\nthe calls ended as:")
+    for name, count in total.ends.most_common():
+        say(f"{count:8,}  {name}")
+    say(f"\nthe latest ended {total.latest * 1000:+.0f} ms after its deadline")
+    is_steady = _is_steady(sizes, made)
+    for wrong in total.wrongs:
+        say(wrong)
+    return is_steady and not total.wrongs
 
 
 def _is_steady(sizes: list[int], calls: int) -> bool:
     """Tell whether memory does not grow, if there were rounds enough to tell."""
     half = len(sizes) // 2
     if half <= _WARM_UP:
-        print("too few calls to tell whether memory grows")
+        say("too few calls to tell whether memory grows")
         return True
     # The least of several, because what the allocator keeps goes up and down by megabytes.
     before, after = min(sizes[_WARM_UP:half]), min(sizes[half:])
-    print(f"memory grew by {after - before:,} kB in the second half, to {after:,} kB")
+    say(f"memory grew by {after - before:,} kB in the second half, to {after:,} kB")
     return after - before < _MAX_GROWTH * max(1, calls / 2 / 10_000)
 
 

@@ -5,40 +5,43 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import ssl
 import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import attrs
 import pytest
-from faults.chaos import authority
+import trustme
+from aiohttp.abc import AbstractResolver
 from faults.scale import ALONE, TOLERANCE, many, say
 from support.chaos_server import Peer, Request, Server, saying, succeed
 from support.raw_server import answer, head
+from support.tls import serving, trusting
 from support.users import USER
 
 from fanvue_async import (
     ClientStateError,
     DeadlineExceededError,
     FanvueClient,
-    FanvueError,
     Limits,
     Response,
     RetryPolicy,
     Timeout,
 )
 
-from fanvue_async.testing import FakeFanvue
-
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    import ssl
+    from collections.abc import AsyncGenerator, Callable
 
     from support.chaos_server import Behaviour
+
+    from fanvue_async.testing import FakeFanvue
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
 
 TOKEN = "lifecycle-token"
 EACH = 6  # calls in each phase
@@ -130,7 +133,8 @@ class Stage:
 @pytest.fixture(scope="module")
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Make the TLS contexts of a server and of a client that trusts it."""
-    return authority()
+    authority = trustme.CA()
+    return serving(authority), trusting(authority)
 
 
 @asynccontextmanager
@@ -164,7 +168,8 @@ async def calls_in_all_phases(
         async def start(phase: str, is_reached: Callable[[], bool]) -> None:
             provider = providers.get(phase)
             view = client.with_options(access_token=provider) if provider else client
-            path, json = f"/{phase.replace(' ', '-')}", _LARGE if phase == "upload" else {}
+            path = f"/{phase.replace(' ', '-')}"
+            json = _LARGE if phase == "upload" else "hello"
             stage.calls[phase] = [
                 asyncio.create_task(view.request("POST", path, json=json, idempotent=True))
                 for _ in range(EACH)
@@ -193,7 +198,7 @@ async def calls_in_all_phases(
 
 
 async def test_closing_ends_calls_in_all_phases(
-    no_leaks: None, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     """All 60 end within 100 ms, with what is known of each, and nobody gets a foreign cancel."""
     slowest = 0.0
@@ -215,7 +220,7 @@ async def test_closing_ends_calls_in_all_phases(
 
 
 async def test_cancels_are_honoured_in_all_phases(
-    no_leaks: None, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     """Each ends as cancelled within 10 ms, concerns nobody else, and frees its connection."""
     slowest = dict.fromkeys(PHASES, 0.0)
@@ -240,9 +245,7 @@ async def test_cancels_are_honoured_in_all_phases(
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(1_000, 0.1), *([(10_000, 0.5)] if ALONE else [])])
-async def test_closing_with_many_calls_in_the_queue(
-    no_leaks: None, count: int, seconds: float
-) -> None:
+async def test_closing_with_many_calls_in_the_queue(count: int, seconds: float) -> None:
     """1,000 calls end within 100 ms, and 10,000 within half a second."""
     with Server(saying()) as server:
         slowest = 0.0
@@ -266,7 +269,7 @@ async def test_closing_with_many_calls_in_the_queue(
     assert slowest < seconds * TOLERANCE
 
 
-class _NoAddress(aiohttp.abc.AbstractResolver):
+class _NoAddress(AbstractResolver):
     """Looks names up for ever."""
 
     def __init__(self) -> None:
@@ -282,7 +285,7 @@ class _NoAddress(aiohttp.abc.AbstractResolver):
 
 
 @pytest.mark.parametrize("end", ["close", "cancel", "deadline"])
-async def test_a_call_that_looks_up_a_name_ends(no_leaks: None, end: str) -> None:
+async def test_a_call_that_looks_up_a_name_ends(end: str) -> None:
     """DNS is a phase like any other, though it is the connector's owner who provides it."""
     resolver = _NoAddress()
     connector = aiohttp.TCPConnector(resolver=resolver)
@@ -321,7 +324,7 @@ RACES: dict[str, tuple[Timeout, Behaviour]] = {
 
 
 @pytest.mark.parametrize("race", RACES)
-async def test_cancels_that_race_our_own_clocks_are_honoured(no_leaks: None, race: str) -> None:
+async def test_cancels_that_race_our_own_clocks_are_honoured(race: str) -> None:
     """A call that was cancelled before it was done ends as cancelled, in the very moment too."""
     timeout, behaviour = RACES[race]
     retry = RetryPolicy() if race == "back-off" else RetryPolicy.never()
@@ -337,8 +340,8 @@ async def test_cancels_that_race_our_own_clocks_are_honoured(no_leaks: None, rac
             client._session.pool.seams.sleep = _for_ever
 
             async def call() -> Response:
-                task = asyncio.current_task()
-                loop.call_later(draw.gauss(0.05, draw.choice((0.001, 0.02))), cancel, task)
+                task = cast("asyncio.Task[Response]", asyncio.current_task())
+                loop.call_later(draw.gauss(0.05, draw.choice((0.001, 0.05))), cancel, task)
                 return await client.request("POST", "/", idempotent=True)
 
             def cancel(task: asyncio.Task[Response]) -> None:
@@ -360,7 +363,7 @@ async def test_cancels_that_race_our_own_clocks_are_honoured(no_leaks: None, rac
 # The client as a thing that is made, used and forgotten.
 
 
-async def test_closing_may_be_repeated_and_interrupted(no_leaks: None) -> None:
+async def test_closing_may_be_repeated_and_interrupted() -> None:
     """Many may close at once, one of them may be cancelled: the calls end, and so does the rest."""
     with Server(saying()) as server:
         client = FanvueClient(TOKEN, base_url=server.url)

@@ -94,10 +94,12 @@ class Peer(asyncio.Protocol):
         self._transport.pause_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
         self._transport = cast("asyncio.Transport", transport)
         self._server.peers.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End what is done with the requests of this connection."""
         del exc
         self._is_closed = True
         self._server.peers.discard(self)
@@ -105,6 +107,7 @@ class Peer(asyncio.Protocol):
             task.cancel()
 
     def data_received(self, data: bytes) -> None:
+        """Start to behave for each request that is there."""
         self._buffer += data
         while (request := self._next_request()) and not self.is_deaf:
             self.requests += 1
@@ -167,7 +170,7 @@ class Server:
         self._tls = tls
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
-        self._listener.setblocking(False)
+        self._listener.setblocking(False)  # noqa: FBT003 - as in socket
         self.port: int = self._listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._sockets: set[socket.socket] = set()
@@ -252,7 +255,7 @@ class Server:
                 self.connections += 1
 
     async def _serve(self, connection: socket.socket, number: int) -> None:
-        connection.setblocking(False)
+        connection.setblocking(False)  # noqa: FBT003 - as in socket
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.greet is not None and not await self.greet(connection, number):
             self._sockets.add(connection)
@@ -376,9 +379,9 @@ class Fault:
     """Whether the request was processed; what is answered with 4xx was not."""
 
 
-def _refusal(status: int, *fields: str) -> Fault:
+def _refusal(status: int, *fields: str, weight: int = 1) -> Fault:
     content = answer(status, b'{"message":"no"}', _JSON, *fields)
-    return Fault(f"{status}", saying(content), acts=False)
+    return Fault(f"{status}", saying(content), weight, acts=False)
 
 
 def _failure(status: int, *fields: str, body: bytes = b"") -> Fault:
@@ -449,7 +452,7 @@ FAULTS = (
     Fault("500 cut", saying(head(500, "Content-Length: 50"), b"{", then=Peer.rst)),
     # It refuses.
     _refusal(400),
-    _refusal(401),
+    _refusal(401, weight=5),  # which a provider's token survives once
     _refusal(403),
     _refusal(404),
     _refusal(409),

@@ -1,0 +1,22 @@
+"""Mutants: the package with one line broken, which some test must notice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+class Mutant(NamedTuple):
+    """One line of a file, and what stands there instead."""
+
+    rule: str
+    """What the line is there for."""
+    file: str
+    """Below the top of the repository."""
+    old: str
+    """The line without its indentation; it must be there exactly once."""
+    new: str
+    tests: tuple[str, ...]
+    """Tests below ``tests/``, each of which must fail."""

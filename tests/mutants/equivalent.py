@@ -1,0 +1,22 @@
+"""Generated mutants that change nothing that anybody could see, and why."""
+
+from __future__ import annotations
+
+EQUIVALENT: dict[tuple[str, str], str] = {
+    (
+        'value = re.split(r"[?#]", value, maxsplit=1)[0]',
+        'value = re.split(r"[?#]", value, )[0]',
+    ): "only the first part is used, however many there are",
+    (
+        'value = re.split(r"[?#]", value, maxsplit=1)[0]',
+        'value = re.split(r"[?#]", value, maxsplit=2)[0]',
+    ): "only the first part is used, however many there are",
+    (
+        'raise MalformedBodyError(f"{name} is not JSON")',
+        "raise MalformedBodyError(None)",
+    ): "loads() catches it and gives a reason of its own",
+    (
+        "if self._left < self._capacity:",
+        "if self._left <= self._capacity:",
+    ): "a full quota is set to what it is",
+}

@@ -1,0 +1,427 @@
+"""One mutant or more for each security rule: take the rule out, and these tests fail.
+
+The number of a rule is its row in the security table of the design.
+"""
+
+from __future__ import annotations
+
+from mutants import Mutant
+
+_AUTH = "fanvue_async/auth.py"
+_CLIENT = "fanvue_async/client.py"
+_CONFIG = "fanvue_async/config.py"
+_ERRORS = "fanvue_async/errors.py"
+_EXCHANGE = "fanvue_async/exchange.py"
+_POOL = "fanvue_async/pool.py"
+_SESSION = "fanvue_async/session.py"
+_WIRE = "fanvue_async/wire.py"
+
+MUTANTS = (
+    Mutant(
+        "1 a holder's repr is constant",
+        _AUTH,
+        'return f"<{type(self).__name__}>"',
+        'return f"<{self._value}>"',
+        ("test_auth.py::test_the_repr_of_a_secret_is_constant",),
+    ),
+    Mutant(
+        "1 vars() of a holder shows nothing",
+        _AUTH,
+        '__slots__ = ("_value",)',
+        '__slots__ = ("__dict__",)',
+        ("test_auth.py::test_no_holder_shows_the_token",),
+    ),
+    Mutant(
+        "1 vars() of a bearer shows nothing",
+        _AUTH,
+        '__slots__ = ("account", "headers", "token")',
+        '__slots__ = ("__dict__",)',
+        ("test_auth.py::test_no_holder_shows_the_token",),
+    ),
+    Mutant(
+        "1 the client's own frame forgets the token",
+        _CLIENT,
+        'source, name = auth.Secret(access_token), "access_token"',
+        'source, name, kept = auth.Secret(access_token), "access_token", access_token',
+        ("test_auth.py::test_a_refused_token_is_not_shown",),
+    ),
+    Mutant(
+        "1 the frame that makes a view forgets the token",
+        _CLIENT,
+        "secret = None if access_token is ... else auth.Secret(access_token)",
+        "kept = access_token; secret = None if kept is ... else auth.Secret(access_token)",
+        ("test_auth.py::test_a_refused_token_is_not_shown",),
+    ),
+    Mutant(
+        "2 an error takes no exception of another library along",
+        _SESSION,
+        'failure = Failure(errors.DecodeError, f"the answer\'s body is {error}")',
+        "raise errors.DecodeError(operation=call.operation.name, attempts=1) from error",
+        ("test_security.py::test_no_error_of_an_exchange_shows_the_token",),
+    ),
+    Mutant(
+        "2 an error pickles with all its fields",
+        _ERRORS,
+        "return _rebuild, (type(self), self.__dict__.copy())",
+        "return _rebuild, (type(self), {})",
+        ("test_errors.py::test_every_error_pickles", "test_errors.py::test_every_error_copies"),
+    ),
+    Mutant(
+        "2 what the server echoes of the token is taken out",
+        _AUTH,
+        'text = text.replace(self.token, "[token]")',
+        "text = text.replace(self.token, self.token)",
+        (
+            "test_errors.py::test_the_token_is_taken_out_of_bodies",
+            "test_security.py::test_no_error_of_an_exchange_shows_the_token",
+        ),
+    ),
+    Mutant(
+        "2 also where JSON escapes it",
+        _AUTH,
+        'if "\\\\" not in text:',
+        "if True:",
+        ("test_errors.py::test_the_token_is_taken_out_of_json_that_was_cut",),
+    ),
+    Mutant(
+        "2 also in the keys of its JSON",
+        _ERRORS,
+        "return {redact(key): _redacted(item, redact, depth - 1) for key, item in fields.items()}",
+        "return {key: _redacted(item, redact, depth - 1) for key, item in fields.items()}",
+        ("test_security.py::test_no_error_of_an_exchange_shows_the_token",),
+    ),
+    Mutant(
+        "2 no frame of aiohttp, which knows the token, stays in a traceback",
+        _EXCHANGE,
+        "inner.__traceback__ = None",
+        "pass",
+        (
+            "test_security.py::test_no_failure_leaves_a_cycle_of_ours",
+            "test_security.py::test_the_callers_own_timeout_shows_no_token",
+        ),
+    ),
+    Mutant(
+        "3 a log of an exchange shows no header",
+        _SESSION,
+        "came = result.status if isinstance(result, Answer) else result.error.__name__",
+        "came = dict(call.bearer.headers)",
+        ("test_security.py::test_no_log_shows_the_token",),
+    ),
+    Mutant(
+        "3 an exchange is logged at DEBUG",
+        _SESSION,
+        "logger.debug(",
+        "logger.info(",
+        ("test_security.py::test_no_log_shows_the_token",),
+    ),
+    Mutant(
+        "4 the grammar of a token is checked",
+        _AUTH,
+        "if not isinstance(token, str) or not _B64TOKEN.fullmatch(token):",
+        "if not isinstance(token, str):",
+        (
+            "test_auth.py::test_a_bad_token_is_refused",
+            "test_security.py::test_what_is_no_token_opens_no_connection",
+        ),
+    ),
+    Mutant(
+        "4 to its end",
+        _AUTH,
+        "if not isinstance(token, str) or not _B64TOKEN.fullmatch(token):",
+        "if not isinstance(token, str) or not _B64TOKEN.match(token):",
+        ("test_security.py::test_what_is_no_token_opens_no_connection",),
+    ),
+    Mutant(
+        "4 a refusal does not quote the token",
+        _AUTH,
+        'raise ConfigurationError(message=f"{name} {_RULE}")',
+        'raise ConfigurationError(message=f"{name} {_RULE}: {source.reveal()}")',
+        (
+            "test_auth.py::test_a_refused_token_is_not_shown",
+            "test_security.py::test_no_error_of_a_setting_shows_the_token",
+        ),
+    ),
+    Mutant(
+        "5 http is for this machine only",
+        _CONFIG,
+        'if scheme == "http" and host not in _LOOPBACK:',
+        "if False:",
+        ("test_config.py::test_a_base_url_is_refused",),
+    ),
+    Mutant(
+        "5 and for no name that begins like it",
+        _CONFIG,
+        'if scheme == "http" and host not in _LOOPBACK:',
+        'if scheme == "http" and not host.startswith(tuple(_LOOPBACK)):',
+        ("test_config.py::test_a_base_url_is_refused",),
+    ),
+    Mutant(
+        "5 no userinfo, query or fragment",
+        _CONFIG,
+        "if path and not is_safe_path(path):",
+        "if False:",
+        ("test_config.py::test_a_base_url_is_refused",),
+    ),
+    Mutant(
+        "5 no address that parsers read differently",
+        _CONFIG,
+        'if last.isdigit() or last.startswith("0x"):  # 127.1 and 0x7f.1 are 127.0.0.1 to some',
+        "if False:",
+        ("test_config.py::test_a_base_url_is_refused",),
+    ),
+    Mutant(
+        "5 no letter of Unicode that folds into one of ASCII",
+        _CONFIG,
+        "re.IGNORECASE | re.ASCII,  # or the long s of Unicode would be one of https",
+        "re.IGNORECASE,",
+        ("test_config.py::test_a_base_url_is_refused",),
+    ),
+    Mutant(
+        "5 a host has at most 253 characters",
+        _CONFIG,
+        "_HOST_LENGTH = 253",
+        "_HOST_LENGTH = 254",
+        ("test_config.py::test_a_base_url_is_refused",),
+    ),
+    Mutant(
+        "5 and its labels 63",
+        _CONFIG,
+        "_LABEL_LENGTH = 63",
+        "_LABEL_LENGTH = 64",
+        ("test_config.py::test_a_base_url_is_refused",),
+    ),
+    Mutant(
+        "6 a redirect is not followed",
+        _POOL,
+        'options: dict[str, Any] = {"allow_redirects": False}',
+        'options: dict[str, Any] = {"allow_redirects": True}',
+        ("test_exchange.py::test_redirects_are_not_followed",),
+    ),
+    Mutant(
+        "6 where to is told without its secrets",
+        _ERRORS,
+        'if name == "Location":  # its query and userinfo may hold secrets of somebody',
+        "if False:",
+        (
+            "test_errors.py::test_a_location_is_kept_without_its_secrets",
+            "test_exchange.py::test_redirects_are_not_followed",
+        ),
+    ),
+    Mutant(
+        "7 a path is checked",
+        _CLIENT,
+        "if not isinstance(path, str) or not config.is_safe_path(path):",
+        "if not isinstance(path, str):",
+        ("test_client.py::test_a_refused_argument_opens_no_connection",),
+    ),
+    Mutant(
+        "7 a path is no network path",
+        _CONFIG,
+        'and not path.startswith("//")',
+        "and True",
+        ("test_client.py::test_a_refused_argument_opens_no_connection",),
+    ),
+    Mutant(
+        "7 a path does not leave the base URL",
+        _CONFIG,
+        "and not _DOT_SEGMENT.search(path)",
+        "and True",
+        ("test_client.py::test_a_refused_argument_opens_no_connection",),
+    ),
+    Mutant(
+        "7 a path is put behind the base URL, not resolved against it",
+        _POOL,
+        "return URL(self._base_url + path, encoded=True)",
+        "return URL(self._base_url).join(URL(path, encoded=True))",
+        ("test_client.py::test_a_base_url_may_have_a_path",),
+    ),
+    Mutant(
+        "8 Python's own parser is no check of a UUID",
+        _WIRE,
+        "return value.lower() if isinstance(value, str) and is_uuid(value) else None",
+        "return str(UUID(value)) if isinstance(value, str) else None",
+        ("test_security.py::test_what_is_no_uuid_opens_no_connection",),
+    ),
+    Mutant(
+        "8 a UUID is checked to its end",
+        _WIRE,
+        "return _UUID.fullmatch(text) is not None",
+        "return _UUID.match(text) is not None",
+        ("test_security.py::test_what_is_no_uuid_opens_no_connection",),
+    ),
+    Mutant(
+        "8 its digits are those of ASCII",
+        _WIRE,
+        '_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")',
+        '_UUID = re.compile(r"[\\da-fA-F]{8}(?:-[\\da-fA-F]{4}){3}-[\\da-fA-F]{12}")',
+        ("test_security.py::test_what_is_no_uuid_opens_no_connection",),
+    ),
+    Mutant(
+        "9 a body has a cap",
+        _EXCHANGE,
+        "BODY_LIMIT = 1024 * 1024",
+        "BODY_LIMIT = 1024 * 1024 * 1024",
+        ("test_exchange.py::test_a_success_over_the_cap",),
+    ),
+    Mutant(
+        "9 reading ends at the cap",
+        _EXCHANGE,
+        "while size <= limit and (piece := await content.readany()):",
+        "while piece := await content.readany():",
+        ("faults/test_memory.py::test_a_bomb_does_not_go_off",),
+    ),
+    Mutant(
+        "9 an error's body has a smaller one",
+        _EXCHANGE,
+        "await _read_content(response, answer, _ERROR_BODY_LIMIT)",
+        "await _read_content(response, answer, BODY_LIMIT * 1024)",
+        ("faults/test_memory.py::test_a_bomb_does_not_go_off",),
+    ),
+    Mutant(
+        "10 no cookie is kept",
+        _POOL,
+        "cookie_jar=aiohttp.DummyCookieJar(),",
+        "cookie_jar=aiohttp.CookieJar(unsafe=True),",
+        (
+            "test_exchange.py::test_cookies_are_never_sent_back",
+            "test_security.py::test_cookies_are_not_kept",
+        ),
+    ),
+    Mutant(
+        "11 the environment has no say",
+        _POOL,
+        "trace_configs=traces,",
+        "trace_configs=traces, trust_env=True,",
+        (
+            "test_exchange.py::test_the_environment_changes_nothing",
+            "test_security.py::test_the_environment_has_no_say",
+        ),
+    ),
+    Mutant(
+        "12 a context that checks nothing is refused",
+        _CONFIG,
+        "if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:",
+        "if not context.check_hostname and context.verify_mode is ssl.CERT_REQUIRED:",
+        ("test_config.py::test_an_ssl_context_that_does_not_verify_is_refused",),
+    ),
+    Mutant(
+        "12 one that does not check the name is refused",
+        _CONFIG,
+        "if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:",
+        "if context.verify_mode is not ssl.CERT_REQUIRED:",
+        ("test_config.py::test_an_ssl_context_that_does_not_verify_is_refused",),
+    ),
+    Mutant(
+        "12 servers are verified by default",
+        _POOL,
+        'options: dict[str, Any] = {"allow_redirects": False}',
+        'options: dict[str, Any] = {"allow_redirects": False, "ssl": False}',
+        ("test_tls.py::test_a_server_that_is_not_trusted",),
+    ),
+    Mutant(
+        "12 behind a proxy too",
+        _POOL,
+        'options["proxy"] = URL(address)',
+        'options |= {"proxy": URL(address), "ssl": False}',
+        ("test_proxy.py::test_a_certificate_behind_a_proxy",),
+    ),
+    Mutant(
+        "12 a wrong certificate is not tried again",
+        _EXCHANGE,
+        "error, aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch",
+        "error, aiohttp.ServerFingerprintMismatch",
+        ("test_tls.py::test_a_server_that_is_not_trusted",),
+    ),
+    Mutant(
+        "13 aiohttp has its security fixes",
+        "pyproject.toml",
+        '"aiohttp>=3.14.4", # the first with the security fixes of its response parser',
+        '"aiohttp>=3.14",',
+        ("mutants/test_security_rules.py::test_the_floor_of_aiohttp_has_its_security_fixes",),
+    ),
+    Mutant(
+        "14 another loop or process is refused",
+        _POOL,
+        "return _ELSEWHERE",
+        "pass",
+        (
+            "test_pool.py::test_another_loop_is_refused",
+            "test_security.py::test_a_forked_child_is_refused_and_does_its_parent_no_harm",
+        ),
+    ),
+    Mutant(
+        "14 also without a loop",
+        _POOL,
+        "return _NO_LOOP",
+        "raise",
+        (
+            "test_pool.py::test_without_a_loop",
+            "test_security.py::test_a_forked_child_is_refused_and_does_its_parent_no_harm",
+        ),
+    ),
+    Mutant(
+        "15 the API's words are short and printable",
+        _ERRORS,
+        'return clean(": ".join(_texts(said)), _MESSAGE_LENGTH)',
+        'return ": ".join(str(word) for word in said)',
+        ("test_security.py::test_server_text_is_only_text",),
+    ),
+    Mutant(
+        "15 so is a body that is text",
+        _ERRORS,
+        "return clean(body, _MESSAGE_LENGTH)",
+        "return body",
+        ("test_security.py::test_server_text_is_only_text",),
+    ),
+    Mutant(
+        "15 so is a header",
+        _ERRORS,
+        "return clean(redact(value), _HEADER_LENGTH)",
+        "return redact(value)",
+        ("test_errors.py::test_a_header_is_short_and_printable",),
+    ),
+    Mutant(
+        "15 so is what is logged of one",
+        _POOL,
+        'clean(headers.get(name, "not said"), _HEADER_LENGTH)',
+        'headers.get(name, "not said")',
+        ("mutants/test_security_rules.py::test_an_announcement_is_logged_in_one_line",),
+    ),
+    Mutant(
+        "16 what was written has left",
+        _EXCHANGE,
+        "self.left = transport is not None and not transport.is_closing()",
+        "self.left = False",
+        ("test_session.py::test_maybe_processed_says_whether_the_api_could_have_acted",),
+    ),
+    Mutant(
+        "16 an unknown outcome stays one when the next attempt never leaves",
+        _SESSION,
+        "call.unknown = call.unknown or left",
+        "call.unknown = left",
+        ("test_session.py::test_what_never_left_after_an_unknown_outcome_may_have_been_processed",),
+    ),
+    Mutant(
+        "16 and when the next answer is a refusal",
+        _SESSION,
+        "earlier_unknown=call.unknown,",
+        "earlier_unknown=False,",
+        ("test_session.py::test_a_refusal_after_an_unknown_outcome_is_no_comfort",),
+    ),
+    Mutant(
+        "16 an answer of 5xx leaves it unknown",
+        _SESSION,
+        "call.unknown = error.maybe_processed",
+        "call.unknown = False",
+        (
+            "mutants/test_security_rules.py::test_a_refusal_after_an_error_of_the_server_is_no_comfort",
+        ),
+    ),
+    Mutant(
+        "16 aiohttp sends nothing twice behind our back",
+        _EXCHANGE,
+        'options = {**options, "middlewares": (_send_once,)}',
+        "pass",
+        ("test_exchange.py::test_aiohttp_repeats_nothing_by_itself",),
+    ),
+)

@@ -1,0 +1,27 @@
+"""Promises that only a generated mutant has shown to be untested."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fanvue_async import ConfigurationError, FanvueClient
+
+
+class _Half:
+    """A provider that cannot be told of a refused token."""
+
+    async def get_token(self) -> str:
+        """Return a good token."""
+        return "token"
+
+
+def test_a_provider_without_invalidate_is_refused() -> None:
+    """What lacks the method is refused like what has something else by its name."""
+    half: Any = _Half()
+
+    with pytest.raises(
+        ConfigurationError, match=r"^access_token must be a str or a TokenProvider$"
+    ):
+        FanvueClient(half)
