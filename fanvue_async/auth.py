@@ -14,6 +14,8 @@ from fanvue_async.errors import ConfigurationError
 ENVIRONMENT = "FANVUE_ACCESS_TOKEN"
 _AUTHORIZATION = istr("Authorization")
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+# What JSON may put before or in place of a character of a token.
+_ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4}))?")
 _RULE = "must be a token of RFC 6750: letters, digits and -._~+/ with optional = at the end"
 _NO_PICKLE = "what holds a token cannot be pickled or copied"
 
@@ -72,11 +74,8 @@ class Bearer:
         text = text.replace(self.token, "[token]")
         if "\\" not in text:
             return text
-        escapable = "".join(
-            rf"(?:{re.escape(char)}|\\{re.escape(char)}|\\u(?i:{ord(char):04x}))"
-            for char in self.token
-        )
-        return re.sub(escapable, "[token]", text)
+        plain = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)) if escape[1] else "", text)
+        return plain.replace(self.token, "[token]") if self.token in plain else text
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NO_PICKLE)
@@ -113,13 +112,18 @@ class Credential:
         """Return the account as the provider names it, else the digest of the token."""
         if self._provider is None:
             return bearer.account
-        return getattr(self._provider, "account", None) or bearer.account
+        return self._named or bearer.account
 
     @property
     def account(self) -> str | None:
         """The account of the token known last; None if none is known yet."""
-        named: str | None = getattr(self._provider, "account", None)
-        return named or (self._bearer.account if self._bearer else None)
+        return self._named or (self._bearer.account if self._bearer else None)
+
+    @property
+    def _named(self) -> str | None:
+        """The account as the provider names it now, which may be at any time."""
+        named = getattr(self._provider, "account", None)
+        return named if isinstance(named, str) else None
 
     @property
     def fixed(self) -> Bearer | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
@@ -10,7 +11,7 @@ import attrs
 from multidict import CIMultiDict
 
 from fanvue_async import auth, config, wire
-from fanvue_async.errors import ConfigurationError, InvalidArgumentError
+from fanvue_async.errors import ConfigurationError, DecodeError, InvalidArgumentError
 from fanvue_async.limits import RateLimit
 from fanvue_async.pool import Pool
 from fanvue_async.resources.chats import ChatsResource
@@ -61,10 +62,16 @@ class Response:
         """Decode the body.
 
         Raises:
-            ValueError: it is not JSON in UTF-8.
+            DecodeError: it is not JSON in UTF-8.
 
         """
-        return wire.loads(self.content)
+        try:
+            return wire.loads(self.content)
+        except wire.MalformedBodyError as error:
+            reason = str(error)
+        raise DecodeError(
+            message=f"the answer's body is {reason}", attempts=self.attempts, maybe_processed=True
+        )
 
 
 class FanvueClient:
@@ -191,7 +198,8 @@ class FanvueClient:
             method: GET, HEAD, POST, PUT, PATCH or DELETE.
             path: the path below the base URL, such as ``"/chats"``, percent-encoded where needed.
             json: what to send as JSON; None sends no body.
-            params: the query; a list repeats its key, booleans become ``true`` and ``false``.
+            params: the query: str, numbers, booleans, UUIDs, or lists of those. A list repeats its
+                key, booleans become ``true`` and ``false``.
             idempotent: whether the call may be repeated when the API may have processed it.
                 Default: by method (RFC 9110, 9.2.2), so POST and PATCH are not.
 
@@ -207,8 +215,8 @@ class FanvueClient:
         operation = _operation(method, path, idempotent=idempotent)
         url = self._session.pool.url(path)
         if params is not None:
-            url = url.with_query(_query(params))
-        content = None if json is None else _content(json)
+            url = url.with_query(_query(params, operation.name))
+        content = None if json is None else _content(json, operation.name)
         return await self._session.request(operation, content, url)
 
     async def aclose(self) -> None:
@@ -261,27 +269,33 @@ def _response(answer: Answer) -> Response:
     )
 
 
-def _content(json: Any) -> bytes:
+def _content(json: Any, operation: str) -> bytes:
     try:
         return wire.dumps(json)
     except (TypeError, ValueError, RecursionError) as error:
         reason = type(error).__name__
-    raise InvalidArgumentError(message=f"json cannot be written as JSON ({reason})")
+    raise InvalidArgumentError(
+        message=f"json cannot be written as JSON ({reason})", operation=operation
+    )
 
 
-def _query(params: Mapping[str, _Scalar | Sequence[_Scalar]]) -> list[tuple[str, str]]:
+def _query(
+    params: Mapping[str, _Scalar | Sequence[_Scalar]], operation: str
+) -> list[tuple[str, str]]:
     """Write the query as the API reads it: a list repeats its key, booleans are words."""
+    refusal = InvalidArgumentError(
+        message="params must map str to str, numbers, booleans, UUIDs, or lists of those",
+        operation=operation,
+    )
     if not isinstance(params, Mapping):
-        raise InvalidArgumentError(message="params must be a mapping")
+        raise refusal
     pairs: list[tuple[str, str]] = []
     for key, value in params.items():
-        values = value if isinstance(value, list | tuple) else [value]
-        texts = [_query_text(item) for item in values]
-        if not isinstance(key, str) or not all(isinstance(text, str) for text in texts):
-            raise InvalidArgumentError(
-                message="params must map str to str, numbers, booleans, UUIDs, or lists of those"
-            )
-        pairs += [(key, text) for text in texts if text is not None]
+        for item in value if isinstance(value, list | tuple) else [value]:
+            name, text = _query_text(key), _query_text(item)
+            if not isinstance(key, str) or name is None or text is None:
+                raise refusal
+            pairs.append((name, text))
     return pairs
 
 
@@ -289,7 +303,11 @@ def _query_text(value: object) -> str | None:
     """Write one value; None if it is of no kind that a query can hold."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float | UUID) else None
+    if isinstance(value, str):  # not str(): that of an enum's member is its name
+        return str.__str__(value) if wire.is_unicode(value) else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, int | float | UUID) else None
 
 
 def _checked_account(account: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import ssl
@@ -15,6 +16,8 @@ from fanvue_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fanvue_async.retry import RetryEvent
 
 _DAY = 86_400.0
 _LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
@@ -212,6 +215,13 @@ def checked_user_agent(text: str | None) -> str | None:
     if text is not None and not (isinstance(text, str) and _USER_AGENT.fullmatch(text)):
         raise ConfigurationError(message="user_agent must be up to 256 printable ASCII characters")
     return text
+
+
+def checked_hook(hook: Callable[[RetryEvent], None] | None) -> Callable[[RetryEvent], None] | None:
+    """Return the ``on_retry`` hook; one that would have to be awaited is refused."""
+    if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
+        raise ConfigurationError(message="on_retry must be a plain function, not a coroutine")
+    return hook
 
 
 def checked_ssl(context: ssl.SSLContext | None) -> ssl.SSLContext | None:

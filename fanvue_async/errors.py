@@ -125,7 +125,7 @@ class TransportError(FanvueError):
 
 
 class NotSentError(TransportError, ConnectionError):
-    """The request never left: DNS, refused, connect timeout, TLS, refused by a proxy."""
+    """The last request never left: DNS, refused, connect timeout, TLS, refused by a proxy."""
 
 
 class NoAnswerError(TransportError, ConnectionError):

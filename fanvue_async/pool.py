@@ -133,8 +133,11 @@ class Account:
     def note(self, headers: Mapping[str, str]) -> None:
         """Keep the rate limit that an answer reports; it is parsed only when somebody asks."""
         limit = headers.get(LIMIT)
-        if limit is not None:
-            self._reported = limit, headers.get(REMAINING, ""), headers.get(RESET, "")
+        if limit is None:
+            return
+        reported = limit, headers.get(REMAINING, ""), headers.get(RESET, "")
+        if limit.isdecimal() and reported[1].isdecimal() and reported[2].isdecimal():
+            self._reported = reported
 
     @property
     def rate_limit(self) -> RateLimit | None:
@@ -203,7 +206,7 @@ class Pool:
         self._base_url = config.checked_base_url(base_url)
         self._limits = _checked_limits(limits, borrowed)
         self._borrowed = borrowed
-        self._on_retry = on_retry
+        self._on_retry = config.checked_hook(on_retry)
         self._urls: dict[str, URL] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0

@@ -296,7 +296,7 @@ class Session:
 
     def _judge(self, call: _Call[_T], result: Answer | Failure, started: float) -> Outcome[_T]:
         """Make a value or a typed error of what an exchange brought."""
-        if logger.isEnabledFor(logging.DEBUG):
+        if call.sending is not None and logger.isEnabledFor(logging.DEBUG):
             came = result.status if isinstance(result, Answer) else result.error.__name__
             milliseconds = (self.pool.seams.clock() - started) * 1000
             logger.debug(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from uuid import UUID
@@ -18,7 +19,15 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class MalformedBodyError(ValueError):
-    """Bytes that are not the JSON document they should be; never leaves this package."""
+    """Bytes that are not the JSON document they should be."""
+
+
+def _finite(text: str) -> float:
+    """Read a number, which may be too large for one."""
+    number = float(text)
+    if math.isinf(number):
+        raise MalformedBodyError(f"{text[:20]} is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -28,7 +37,7 @@ def _refuse_constant(name: str) -> NoReturn:
 _WHITESPACE = " \t\n\r"  # of JSON; str.strip() alone knows more
 
 # Built once: json.loads() and json.dumps() build a new object for each call with an option.
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
+_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).raw_decode
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
@@ -93,6 +102,15 @@ def reader(model: type[_M]) -> Callable[[bytes], _M]:
 def _camel(name: str) -> str:
     head, *tail = name.split("_")
     return head + "".join(word.title() for word in tail)
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be sent: a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_uuid(text: str) -> bool:

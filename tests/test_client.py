@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import re
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
@@ -22,6 +24,7 @@ from fanvue_async import (
     APIError,
     BadRequestError,
     ConfigurationError,
+    DecodeError,
     FanvueClient,
     InvalidArgumentError,
     PermissionDeniedError,
@@ -302,14 +305,15 @@ async def test_a_response_is_what_came(client: FanvueClient, fake: FakeFanvue) -
 async def test_a_body_that_is_no_json_is_only_told_when_asked_for(
     client: FanvueClient, fake: FakeFanvue, body: bytes
 ) -> None:
-    """Any body of a success is handed over; json() raises ValueError."""
+    """Any body of a success is handed over; json() raises a DecodeError."""
     fake.reply(200, body=body)
 
     response = await client.request("GET", "/things")
 
     assert response.content == body
-    with pytest.raises(ValueError, match=r"JSON|deep"):
+    with pytest.raises(DecodeError, match=r"JSON|deep") as caught:
         response.json()
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "get"])
@@ -438,9 +442,10 @@ async def test_a_refused_argument_opens_no_connection(refused: dict[str, Any], m
     """What cannot be sent is told before anything is, naming the argument and the rule."""
     arguments: Any = {"method": "POST", "path": "/things", **refused}
     async with CountingFake() as fake, fake.client() as client:
-        with pytest.raises(InvalidArgumentError, match=f"^{match} ") as caught:
+        with pytest.raises(InvalidArgumentError) as caught:
             await client.request(**arguments)
 
+        assert re.match(f"{match} ", caught.value.message)
         assert caught.value.__context__ is None
         assert (caught.value.attempts, caught.value.maybe_processed) == (0, False)
         assert fake.connections == 0
@@ -600,3 +605,55 @@ def test_any_base_url_means_what_it_says() -> None:
             world.runner.run(client.aclose())
 
         check()
+
+
+class Word(StrEnum):
+    """A text with a name of its own."""
+
+    UNREAD = "unread"
+
+
+async def test_a_text_in_the_query_is_sent_as_it_is(client: FanvueClient, fake: FakeFanvue) -> None:
+    """A member of an enum of texts is its text, not its name."""
+    fake.reply(200)
+
+    await client.request("GET", "/things", params={"filter": Word.UNREAD})
+
+    assert fake.requests[0].path == "/things?filter=unread"
+
+
+@pytest.mark.parametrize("params", [{"a": "\ud800"}, {"\ud800": "a"}, {"a": float("nan")}])
+async def test_what_no_query_can_hold_is_refused(
+    client: FanvueClient, fake: FakeFanvue, params: dict[str, Any]
+) -> None:
+    """Nothing else than what was asked for is sent."""
+    with pytest.raises(InvalidArgumentError, match="params"):
+        await client.request("GET", "/things", params=params)
+
+    assert fake.requests == []
+
+
+async def _hook(_: object) -> None:
+    """Be no plain function."""
+
+
+@pytest.mark.parametrize("hook", [5, "hook", _hook])
+def test_a_hook_that_cannot_be_called_is_refused(hook: Any) -> None:
+    """A coroutine would never be awaited, so it is refused at once."""
+    with pytest.raises(ConfigurationError, match="on_retry"):
+        FanvueClient("token", on_retry=hook)
+
+
+async def test_a_bad_rate_limit_leaves_the_known_one(
+    client: FanvueClient, fake: FakeFanvue
+) -> None:
+    """An answer that makes no sense is no newer knowledge."""
+    fake.reply(200)
+    fake.reply(200, headers={"X-RateLimit-Reset": "soon"})
+    await client.request("GET", "/things")
+    known = client.rate_limit
+
+    await client.request("GET", "/things")
+
+    assert known is not None
+    assert client.rate_limit == known

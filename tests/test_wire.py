@@ -82,6 +82,7 @@ def test_loads_reads_what_dumps_writes(value: object) -> None:
         b"NaN",
         b'{"message":NaN}',
         b"[Infinity]",
+        b"[1e999]",
         b"[-Infinity]",
         b"nan",
         b'"\xff"',

@@ -139,7 +139,7 @@ async def _make_calls(contender: Contender, url: str, count: int) -> None:
     async with contender.open(url) as call:
         await call()
         gc.collect()
-        gc.freeze()  # a look at all that is imported would fall into some counts and not into others
+        gc.freeze()  # or a look at all that is imported falls into some counts and not others
         for _ in range(count):
             await call()
 

@@ -444,6 +444,21 @@ async def anew():
     async with FanvueClient("lifecycle-token", base_url=url) as another:
         await another.chats.create(user)
 
+def refused(use):
+    try:
+        use()
+    except ClientStateError:
+        return True
+
+def check_child(*uses):
+    all_refused = all(map(refused, uses))
+    asyncio.new_event_loop().run_until_complete(anew())
+    os._exit(0 if all_refused else 1)
+"""
+
+_FORKED_IN_A_CALL = (
+    _FORKED
+    + """
 async def main():
     async with client:
         await client.chats.create(user)
@@ -452,26 +467,36 @@ async def main():
             started = time.monotonic()
             await client.chats.create(user)
             print(time.monotonic() - started, flush=True)
-        else:
-            os._exit(in_child())
-
-def in_child():
-    for use in (client.chats.create(user), client.aclose()):
-        try:
-            use.send(None)  # in the loop of the parent, which is none here
-        except ClientStateError:
-            continue
-        return 1
-    loop = asyncio.new_event_loop()
-    try:
-        loop.run_until_complete(client.chats.create(user))
-    except ClientStateError:
-        loop.run_until_complete(anew())
-        return 0
-    return 2
+            return
+        another_loop = asyncio.new_event_loop()
+        check_child(
+            lambda: client.chats.create(user).send(None),  # the parent's loop is none here
+            lambda: client.aclose().send(None),
+            lambda: another_loop.run_until_complete(client.chats.create(user)),
+        )
 
 asyncio.run(main())
 """
+)
+
+_FORKED_BETWEEN_CALLS = (
+    _FORKED
+    + """
+with asyncio.Runner() as runner:
+    runner.run(client.chats.create(user))
+    if child := os.fork():
+        assert os.waitpid(child, 0)[1] == 0
+        started = time.monotonic()
+        runner.run(client.chats.create(user))
+        print(time.monotonic() - started, flush=True)
+        runner.run(client.aclose())
+    else:
+        check_child(
+            lambda: runner.run(client.chats.create(user)),  # the loop that the client belongs to
+            lambda: runner.run(client.aclose()),
+        )
+"""
+)
 
 
 @asynccontextmanager
@@ -526,10 +551,11 @@ async def test_an_interrupt_closes_the_client() -> None:
     assert b"lifecycle-token" not in err
 
 
-async def test_a_forked_child_is_refused_and_does_the_parent_no_harm() -> None:
+@pytest.mark.parametrize("script", [_FORKED_IN_A_CALL, _FORKED_BETWEEN_CALLS])
+async def test_a_forked_child_is_refused_and_does_the_parent_no_harm(script: str) -> None:
     """Its calls are refused before they touch the parent's connections; its own client works."""
     with Server(succeed) as server:
-        async with running(_FORKED, server.url) as process:
+        async with running(script, server.url) as process:
             out, err = await process.communicate()
 
     assert (process.returncode, err) == (0, b"")

@@ -248,6 +248,26 @@ async def test_after_an_outage_nearly_every_call_succeeds(kind: str, seed: int) 
     assert len(errors) <= 0.005 * 200
 
 
+async def test_the_quota_comes_back_with_time() -> None:
+    """One retry a minute: then as many calls may fail at first, and succeed all the same."""
+
+    async def fail_at_first(peer: Peer, request: Request) -> None:
+        asked[request.user] += 1
+        await (fail if asked[request.user] == 1 else succeed)(peer, request)
+
+    asked = Counter[str]()
+    fail, _ = OUTAGES["503"]
+    outage = Switch(fail)
+    with Server(outage) as server:
+        client, clock = client_on(server)
+        async with client:
+            await errors_of(client, users(30))
+            outage.behaviour = fail_at_first
+            for first, minutes, lost in ((30, 0, 5), (35, 5, 0), (40, 0, 5), (45, 5, 0)):
+                clock.now += 60 * minutes
+                assert len(await errors_of(client, users(5, first))) == lost
+
+
 async def test_an_account_in_an_outage_does_not_spend_the_quota_of_another() -> None:
     """While all calls for one creator fail, another's get the few retries that they need."""
     flaky = Flaky(share=0.05, seed=2)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fanvue_async import ConfigurationError, FanvueClient
+from fanvue_async import APIError, ConfigurationError, FanvueClient
 
 
 class _Half:
@@ -25,3 +25,20 @@ def test_a_provider_without_invalidate_is_refused() -> None:
         ConfigurationError, match=r"^access_token must be a str or a TokenProvider$"
     ):
         FanvueClient(half)
+
+
+def test_an_error_that_was_told_nothing_claims_nothing() -> None:
+    """The defaults of the fields are what is true when nothing is known."""
+    assert vars(APIError()) == {
+        "message": "",
+        "operation": None,
+        "attempts": 0,
+        "maybe_processed": False,
+        "cause": None,
+        "status": 0,
+        "body": None,
+        "retry_after": None,
+        "rate_limit": None,
+        "request_id": None,
+        "headers": {},
+    }
