@@ -43,7 +43,7 @@ $(VENV)/.package: pyproject.toml constraints.txt
 	@$(PIP) install --editable . --constraint constraints.txt || { echo "The dependencies could not be installed; is a package index within reach of pip?"; exit 1; }
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.package requirements-dev.txt requirements-test.txt
+$(VENV)/.dev: $(VENV)/.package requirements-dev.txt requirements-test.txt requirements-bench.txt
 	@echo "Installing what the tests need …"
 	@$(PIP) install --requirement requirements-dev.txt --constraint constraints.txt || { echo "The test dependencies could not be installed; is a package index within reach of pip?"; exit 1; }
 	@touch $@
