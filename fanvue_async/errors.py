@@ -224,7 +224,6 @@ _BY_STATUS: dict[int, type[APIError]] = {
     403: PermissionDeniedError,
     404: NotFoundError,
     409: ConflictError,
-    410: VersionSunsetError,
     429: RateLimitError,
 }
 

@@ -51,7 +51,7 @@ from fanvue_async import (
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 # Constants, because the locals of a test are in the tracebacks that are searched for them.
@@ -521,6 +521,27 @@ async def test_a_thousand_calls_leave_nothing_to_the_garbage_collector(
         assert grown < 500
 
 
+async def _left_by(*calls: Callable[[], Awaitable[object]]) -> list[tuple[str, str]]:
+    """Make calls that fail, and return what is kept alive by cycles then: modules and reprs."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for call in calls:
+            with suppress(FanvueError):
+                await call()
+        gc.collect()
+        return [(type(thing).__module__, repr(thing)) for thing in gc.garbage]
+    finally:
+        gc.garbage.clear()
+        gc.set_debug(0)
+        gc.enable()
+
+
+def _ours(left: list[tuple[str, str]]) -> list[str]:
+    return [shown for module, shown in left if module.startswith(("fanvue_async", "tenacity"))]
+
+
 @pytest.mark.parametrize("end", ENDS)
 async def test_no_failure_leaves_a_cycle_of_ours(end: str) -> None:
     """An error that nobody holds is gone at once, with the frames that knew the token."""
@@ -528,22 +549,28 @@ async def test_no_failure_leaves_a_cycle_of_ours(end: str) -> None:
         client = FanvueClient(SECRET, base_url=server.url, timeout=Timeout(attempt=0.05))
         client._session.pool.seams.random = lambda: 0.0
         async with client:
-            gc.collect()
-            gc.disable()
-            gc.set_debug(gc.DEBUG_SAVEALL)
-            try:
-                with suppress(FanvueError):
-                    await client.chats.create(USER)
-                with suppress(FanvueError):
-                    await _call(client)
-                gc.collect()
-                left = [(type(thing).__module__, repr(thing)) for thing in gc.garbage]
-            finally:
-                gc.garbage.clear()
-                gc.set_debug(0)
-                gc.enable()
+            left = await _left_by(lambda: client.chats.create(USER), lambda: _call(client))
 
     assert [shown for _, shown in left if f"Bearer {SECRET}" in shown] == []
-    assert [
-        shown for module, shown in left if module.startswith(("fanvue_async", "tenacity"))
-    ] == []
+    assert _ours(left) == []
+
+
+async def test_no_refusal_leaves_a_cycle_of_ours(client: FanvueClient) -> None:
+    """Nor does an error of what was never sent, with the arguments that were refused."""
+
+    def request(**refused: Any) -> Callable[[], Awaitable[object]]:
+        arguments: Any = {"method": "POST", "path": "/things", **refused}
+        return lambda: client.request(**arguments)
+
+    left = await _left_by(
+        lambda: client.chats.create("no uuid"),
+        request(method="TRACE"),
+        request(path="no/path"),
+        request(idempotent="yes"),
+        request(json=object()),
+        request(params="no mapping"),
+        request(params={"a": object()}),
+        lambda: client.with_options(access_token=Provider("no token")).chats.create(USER),
+    )
+
+    assert _ours(left) == []

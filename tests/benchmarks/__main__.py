@@ -49,10 +49,10 @@ def main() -> None:
         load=load,
         quick=quick,
     )
-    sys.stdout.write(report.markdown(result))
+    sys.stdout.write(f"{report.markdown(result)}\n")
     if arguments.write:
         report.write(result, _DOCS / "performance.md")
-        (_DOCS / "performance.svg").write_text(chart.draw(result))
+        (_DOCS / "performance.svg").write_text(chart.draw(result), "utf-8")
 
 
 def _speed(url: str, plan: dict[int, float], *, uvloop_too: bool) -> Iterator[speed.Cell]:

@@ -51,9 +51,9 @@ class Result:
 
 def write(result: Result, path: Path) -> None:
     """Put the result into a page, between its two marks."""
-    before, _, rest = path.read_text().partition(_BEGIN)
+    before, _, rest = path.read_text("utf-8").partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    path.write_text(f"{before}{_BEGIN}\n{markdown(result)}\n{_END}{after}")
+    path.write_text(f"{before}{_BEGIN}\n{markdown(result)}\n\n{_END}{after}", "utf-8")
 
 
 def markdown(result: Result) -> str:
@@ -97,7 +97,7 @@ def _circumstances(result: Result) -> str:
 def _processor() -> str:
     """Name the processor's model, where the system tells it."""
     try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
     except OSError:
         found = None
     return found[1] if found else platform.processor()

@@ -16,6 +16,7 @@ import gc
 import os
 import random
 import re
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -23,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
-import pytest
 import trustme
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does, for when this is run alone
@@ -324,14 +324,17 @@ def _is_steady(sizes: list[int], calls: int) -> bool:
 
 
 def _alone() -> bool:
-    """Run the other tests of this directory as ``scale.py`` says."""
-    os.environ["ALONE"] = "1"
-    options = ("-q", "-s", "-p", "no:randomly", "--timeout=600", "--no-cov")
-    files = (str(Path(__file__).with_name(f"test_{name}.py")) for name in _OTHERS)
-    return pytest.main([*options, *files]) == pytest.ExitCode.OK
-
-
-_OTHERS = ("outage", "lifecycle", "memory")
+    """Run the other tests of this directory as ``scale.py`` says, in a process of their own."""
+    here = Path(__file__).parent
+    files = [str(here / f"test_{name}.py") for name in ("lifecycle", "memory", "outage")]
+    options = ["-q", "-s", "-p", "no:randomly", "--timeout=600", "--show-capture=no"]
+    ended = subprocess.run(  # noqa: S603 - our own tests
+        [sys.executable, "-m", "pytest", *options, *files],
+        check=False,
+        cwd=here.parents[1],
+        env={**os.environ, "ALONE": "1"},
+    )
+    return ended.returncode == 0
 
 
 def main() -> None:

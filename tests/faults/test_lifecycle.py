@@ -121,8 +121,14 @@ class _Stuck:
 class Stage:
     """A client with ``EACH`` calls in each phase."""
 
+    server: Server
     client: FanvueClient
     calls: dict[str, list[asyncio.Task[Response]]]
+
+    async def is_over(self) -> bool:
+        """Tell whether nothing more of any call is sent: no upload goes on to its end."""
+        read = self.server.requests
+        return await self.server.has_heard_all() and self.server.requests == read
 
     @property
     def all_calls(self) -> list[asyncio.Task[Response]]:
@@ -163,7 +169,7 @@ async def calls_in_all_phases(
 
         pool.seams.sleep = sleep
         providers = {"token": _Stuck("get_token"), "invalidate": _Stuck("invalidate")}
-        stage = Stage(client, {})
+        stage = Stage(server, client, {})
 
         async def start(phase: str, is_reached: Callable[[], bool]) -> None:
             provider = providers.get(phase)
@@ -208,6 +214,7 @@ async def test_closing_ends_calls_in_all_phases(
             await stage.client.aclose()
             await asyncio.wait(stage.all_calls)
             slowest = max(slowest, time.monotonic() - started)
+            assert await stage.is_over()
 
         assert len(stage.all_calls) == 60
         for phase, calls in stage.calls.items():
@@ -226,6 +233,7 @@ async def test_cancels_are_honoured_in_all_phases(
     slowest = dict.fromkeys(PHASES, 0.0)
     for _ in range(many(2, 17)):  # of six calls each
         async with calls_in_all_phases(contexts) as stage:
+            places = stage.client._session.pool.places
             # Those behind in the queue first, or they would be given the connections of others.
             for phase in reversed(PHASES):
                 for call in stage.calls[phase]:
@@ -236,9 +244,11 @@ async def test_cancels_are_honoured_in_all_phases(
                     slowest[phase] = max(slowest[phase], time.monotonic() - started)
                     assert call.cancelled(), phase
                     assert sum(call.done() for call in stage.all_calls) == done + 1
-            places = stage.client._session.pool.places
+                assert not places._waiters
             assert sum(places.take() for _ in range(99)) == EACH * len(WITH_CONNECTION)
             assert not stage.client._session.pool._in_flight
+            await stage.client.aclose()
+            assert await stage.is_over()
     for phase, seconds in slowest.items():
         say(f"cancelling in the phase {phase!r}: {seconds * 1000:.1f} ms at the most")
     assert max(slowest.values()) < 0.01 * TOLERANCE

@@ -312,7 +312,6 @@ async def test_a_mere_status(status: int) -> None:
         {"api_version": "2025\n"},
         {"ssl": aiohttp.Fingerprint(bytes(32))},
     ],
-    ids=repr,
 )
 async def test_settings_that_cannot_work(options: dict[str, Any]) -> None:
     """1a: they are refused when the client is made, before any connection."""

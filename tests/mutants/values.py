@@ -339,7 +339,7 @@ MUTANTS = (
         "fanvue_async/retry.py",
         "repeatable: bool = False",
         "repeatable: bool = True",
-        ("test_session.py::test_a_refused_token_is_renewed_once",),
+        ("resources/test_chats.py",),
     ),
     Mutant(
         "an outcome is not stale unless it says so",

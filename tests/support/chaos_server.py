@@ -93,6 +93,12 @@ class Peer(asyncio.Protocol):
         self.is_deaf = True
         self._transport.pause_reading()
 
+    def listen(self) -> None:
+        """Read again what comes, and end when nothing comes any more."""
+        self.is_deaf = False
+        if not self._is_closed:
+            self._transport.resume_reading()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
@@ -191,6 +197,21 @@ class Server:
 
         self._loop.call_soon_threadsafe(stop)
         done.wait()
+
+    async def has_heard_all(self) -> bool:
+        """Let deaf peers listen, and tell whether the client is gone and has closed them all."""
+        return await asyncio.wrap_future(
+            asyncio.run_coroutine_threadsafe(self._hear_all(), self._loop)
+        )
+
+    async def _hear_all(self) -> bool:
+        for peer in list(self.peers):
+            peer.listen()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while self.peers:  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(0.001)
+        return not self.peers
 
     def spawn(self, coroutine: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
         """Run a coroutine in a task that is kept in ``tasks``, and keep what it raises."""
