@@ -283,20 +283,23 @@ def _query(
     params: Mapping[str, _Scalar | Sequence[_Scalar]], operation: str
 ) -> list[tuple[str, str]]:
     """Write the query as the API reads it: a list repeats its key, booleans are words."""
-    refusal = InvalidArgumentError(
-        message="params must map str to str, numbers, booleans, UUIDs, or lists of those",
-        operation=operation,
-    )
     if not isinstance(params, Mapping):
-        raise refusal
+        raise _params_refused(operation)
     pairs: list[tuple[str, str]] = []
     for key, value in params.items():
         for item in value if isinstance(value, list | tuple) else [value]:
             name, text = _query_text(key), _query_text(item)
             if not isinstance(key, str) or name is None or text is None:
-                raise refusal
+                raise _params_refused(operation)
             pairs.append((name, text))
     return pairs
+
+
+def _params_refused(operation: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        message="params must map str to str, numbers, booleans, UUIDs, or lists of those",
+        operation=operation,
+    )
 
 
 def _query_text(value: object) -> str | None:

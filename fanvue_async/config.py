@@ -29,6 +29,7 @@ _PATH = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 _VERSION = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _USER_AGENT = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?")
+_PROXY_RULE = "proxy must be http://host:port, with an optional user:password@"
 _HOST_LENGTH = 253
 _LABEL_LENGTH = 63
 
@@ -239,18 +240,15 @@ def checked_proxy(text: str | None) -> tuple[str, tuple[str, str] | None] | None
     """Split a proxy URL into its address, user and password, or refuse it."""
     if text is None:
         return None
-    refusal = ConfigurationError(
-        message="proxy must be http://host:port, with an optional user:password@"
-    )
     scheme, separator, rest = text.partition("://") if isinstance(text, str) else ("", "", "")
     userinfo, at, authority = rest.rpartition("@")
     address = f"{scheme}{separator}{authority.removesuffix('/')}"
     origin = _ORIGIN.fullmatch(address)
     if origin is None or origin["scheme"].lower() != "http" or not _is_reachable(origin):
-        raise refusal
+        raise ConfigurationError(message=_PROXY_RULE)
     if not at:
         return address, None
     user, colon, password = (unquote(part) for part in userinfo.partition(":"))
     if not colon or ":" in user or not f"{user}{password}".isprintable():
-        raise refusal
+        raise ConfigurationError(message=_PROXY_RULE)
     return address, (user, password)
