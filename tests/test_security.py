@@ -432,7 +432,7 @@ def test_a_forked_child_is_refused_and_does_its_parent_no_harm() -> None:
         check=False,
     )
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
 
 
 # 15 Server text is data.
