@@ -12,7 +12,7 @@ import time
 import tracemalloc
 import zlib
 from asyncio.trsock import TransportSocket
-from collections import Counter
+from collections import Counter, deque
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from types import MethodType
@@ -155,7 +155,7 @@ def _garbage() -> Counter[str]:
 
 
 def _is_in_a_transport(thing: object) -> bool:
-    return isinstance(thing, dict | tuple | MethodType | socket.socket | TransportSocket)
+    return isinstance(thing, deque | dict | tuple | MethodType | socket.socket | TransportSocket)
 
 
 def _in_use() -> Counter[str]:
