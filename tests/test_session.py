@@ -28,6 +28,7 @@ from support.stages import (
     say_and_cut,
     stuck_in,
     turns,
+    until,
     waits_of,
 )
 from support.users import USER

@@ -87,7 +87,8 @@ class Ended:
     """A call that came to its end."""
 
     user: str
-    task: asyncio.Task[Done]
+    end: Done | BaseException | None
+    """What it returned or raised; None if it was cancelled."""
     idempotent: bool
     cancelled: bool
     """Whether its caller cancelled it before it was done."""
@@ -144,7 +145,15 @@ class Callers:
             cancelled = not task.done() and task.cancel()
             await asyncio.wait([task])
             late = time.monotonic() - started - total
-            self.ended.append(Ended(user(number), task, idempotent, cancelled, late))
+            self.ended.append(Ended(user(number), _end_of(task), idempotent, cancelled, late))
+
+
+def _end_of(task: asyncio.Task[Done]) -> Done | BaseException | None:
+    if task.cancelled():
+        return None
+    error = task.exception()
+    # Without its frames, of which thousands would make the garbage collector hold up everybody.
+    return task.result() if error is None else error.with_traceback(None)
 
 
 async def _create(client: FanvueClient, to: str) -> Done:
@@ -166,30 +175,28 @@ def _wrongs(call: Ended, chaos: Chaos, tolerance: float) -> Iterator[str]:
         yield f"ended {call.late:.3f} s after its deadline"
     if chaos.acted[call.user] > 1 and not call.idempotent:
         yield f"acted on {chaos.acted[call.user]} times"
-    if call.task.cancelled() != call.cancelled:
+    if (call.end is None) != call.cancelled:
         yield "its cancel was lost" if call.cancelled else "cancelled by nobody"
-    if not call.task.cancelled():
-        yield from _lies(call, acted=chaos.acted[call.user] > 0, read=chaos.read[call.user])
+    if call.end is not None:
+        yield from _lies(call, call.end, chaos)
 
 
-def _lies(call: Ended, *, acted: bool, read: int) -> Iterator[str]:
+def _lies(call: Ended, end: Done | BaseException, chaos: Chaos) -> Iterator[str]:
     """Say in which ways a call was told what is not true."""
-    error = call.task.exception()
-    if error is None:
-        attempts = call.task.result().attempts
+    acted, read = chaos.acted[call.user] > 0, chaos.read[call.user]
+    attempts = end.attempts if isinstance(end, Done | FanvueError) else None
+    if isinstance(end, Done):
         if not acted:
             yield "told that it was done"
-        if call.task.result().named != call.user:
-            yield f"given the answer for {call.task.result().named}"
-    elif isinstance(error, FanvueError) and type(error) not in {FanvueError, TransportError}:
-        attempts = error.attempts
-        if acted and not error.maybe_processed:
-            yield f"told that it was not done: {error}"
-        if acted and not call.idempotent and isinstance(error, NotSentError):
-            yield f"told that it never left: {error}"
+        if end.named != call.user:
+            yield f"given the answer for {end.named}"
+    elif isinstance(end, FanvueError) and type(end) not in {FanvueError, TransportError}:
+        if acted and not end.maybe_processed:
+            yield f"told that it was not done: {end}"
+        if acted and not call.idempotent and isinstance(end, NotSentError):
+            yield f"told that it never left: {end}"
     else:
-        attempts = None
-        yield f"given no typed error but {error!r}"
+        yield f"given no typed error but {end!r}"
     if attempts is not None and read > attempts:
         yield f"told of {attempts} attempts, and {read} were read"
 
@@ -248,7 +255,7 @@ async def run(seed: int, calls: int, tolerance: float) -> Result:
     ]
     if free != _CONNECTIONS:
         wrongs.append(f"{free} places of {_CONNECTIONS} are free in the end")
-    ends = Counter(_name_of(call.task) for call in callers.ended)
+    ends = Counter(_name_of(call.end) for call in callers.ended)
     return Result(ends, chaos.played, max(call.late for call in callers.ended), wrongs)
 
 
@@ -256,10 +263,10 @@ async def _shorter(seconds: float) -> None:
     await asyncio.sleep(seconds / 100)
 
 
-def _name_of(task: asyncio.Task[Done]) -> str:
-    if task.cancelled():
+def _name_of(end: Done | BaseException | None) -> str:
+    if end is None:
         return "cancelled"
-    return type(error).__name__ if (error := task.exception()) else "done"
+    return "done" if isinstance(end, Done) else type(end).__name__
 
 
 async def _watched(seed: int, calls: int, tolerance: float) -> Result:
