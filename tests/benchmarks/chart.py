@@ -87,11 +87,15 @@ def _columns(cells: list[Cell]) -> Iterator[str]:
         at_once = "one at a time" if cell.concurrency == 1 else f"{cell.concurrency:,} at once"
         middle = _MARGIN + group * (index + 0.5)
         yield _text(middle, _COLUMNS_BOTTOM + 20, at_once, anchor="middle")
+        if not cell.is_fine:
+            yield _text(
+                middle, _COLUMNS_BOTTOM + 36, "too noisy to claim", "quiet", anchor="middle"
+            )
     yield (
         f'<path class="line" d="M{_MARGIN} {_COLUMNS_BOTTOM}.5H{_WIDTH - _MARGIN}" fill="none"/>'
     )
     note = "Less is better. Thin lines: a quarter of the rounds lies below, a quarter above."
-    yield _text(_MARGIN, _COLUMNS_BOTTOM + 46, note, "quiet")
+    yield _text(_MARGIN, _COLUMNS_BOTTOM + 60, note, "quiet")
 
 
 def _column(

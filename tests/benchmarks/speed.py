@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.calls import Call, Contender
 
 _CORE = (SDK, NAIVE, RULER)
-_SIDE_SHARE = 1 / 8
+_SIDE_SHARE = 1 / 12
 _CALLS = 200
 _FINE = 0.02
 _ENOUGH = 5

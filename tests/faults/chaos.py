@@ -297,6 +297,8 @@ def _kilobytes() -> int:
 
 def _long_run(seed: int, calls: int, seconds: float, tolerance: float) -> bool:
     """Go on in rounds, and tell whether all went well."""
+    gc.collect()
+    gc.freeze()  # or the collector looks through all that is loaded, again and again, for 20 ms
     total = Result(Counter(), Counter(), -_TOTAL, [])
     started, made, sizes = time.monotonic(), 0, list[int]()
     while made < calls and time.monotonic() - started < seconds and not total.wrongs:
