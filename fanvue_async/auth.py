@@ -29,7 +29,10 @@ class TokenProvider(Protocol):
     """
 
     async def get_token(self) -> str:
-        """Return the access token to send now; asked once for each request, so keep it at hand."""
+        """Return the access token to send now.
+
+        Asked once for each request, so keep it at hand; and cancelled with the call that asks.
+        """
         ...  # pragma: no cover - a Protocol's body never runs
 
     async def invalidate(self, token: str) -> None:

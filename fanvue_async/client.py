@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from fanvue_async import auth, config, wire
 from fanvue_async.errors import ConfigurationError, DecodeError, InvalidArgumentError
-from fanvue_async.limits import RateLimit
+from fanvue_async.limits import RateLimit, rate_limit_of, report_in
 from fanvue_async.pool import Pool
 from fanvue_async.resources.chats import ChatsResource
 from fanvue_async.session import Operation, Session
@@ -57,6 +57,7 @@ class Response:
     """The rate limit as this answer reported it."""
     attempts: int
     """How many requests were sent."""
+    _operation: str | None = attrs.field(default=None, init=False, eq=False, repr=False)
 
     def json(self) -> Any:
         """Decode the body.
@@ -70,7 +71,10 @@ class Response:
         except wire.MalformedBodyError as error:
             reason = str(error)
         raise DecodeError(
-            message=f"the answer's body is {reason}", attempts=self.attempts, maybe_processed=True
+            message=f"the answer's body is {reason}",
+            operation=self._operation,
+            attempts=self.attempts,
+            maybe_processed=True,
         )
 
 
@@ -121,14 +125,15 @@ class FanvueClient:
         source, name = auth.from_environment(), auth.ENVIRONMENT
         if access_token is not None:
             source, name = auth.Secret(access_token), "access_token"
-        del access_token  # out of this frame, which a traceback with locals would show
+        secret_proxy = None if proxy is None else auth.Secret(proxy)
+        del access_token, proxy  # out of this frame, which a traceback with locals would show
         pool = Pool(
             base_url=base_url,
             api_version=api_version,
             limits=limits,
             borrowed=session,
             ssl=ssl,
-            proxy=proxy,
+            proxy=secret_proxy,
             user_agent=user_agent,
             on_retry=on_retry,
         )
@@ -162,7 +167,8 @@ class FanvueClient:
         Args:
             access_token: whom to act for.
             account: a name for that creator, under which rate limit and retry quota are kept when
-                the token changes. Default: the provider's ``account``, else each token's own.
+                the token changes. Default: that of the parent, else the provider's ``account``,
+                else each token is an account of its own.
             timeout: a :class:`Timeout`, or a number of seconds for its ``total``.
             retry: when a call is tried again.
 
@@ -256,17 +262,21 @@ def _operation(method: str, path: str, *, idempotent: bool | None) -> Operation[
         raise InvalidArgumentError(message="idempotent must be True, False or None")
     method = method.upper()
     by_method = _IDEMPOTENT[method]
-    return Operation(method, path, by_method if idempotent is None else idempotent, _response)
+    name = f"{method} {path}"
+    idempotent = by_method if idempotent is None else idempotent
+    return Operation(method, path, idempotent, read=lambda answer: _response(answer, name))
 
 
-def _response(answer: Answer) -> Response:
-    return Response(
+def _response(answer: Answer, operation: str) -> Response:
+    response = Response(
         status=answer.status,
         headers=CIMultiDict(answer.headers),  # a copy that can be pickled
         content=answer.content,
-        rate_limit=RateLimit.from_headers(answer.headers),
+        rate_limit=rate_limit_of(report_in(answer.headers)),
         attempts=answer.attempts,
     )
+    object.__setattr__(response, "_operation", operation)  # frozen, and none of its arguments
+    return response
 
 
 def _content(json: Any, operation: str) -> bytes:

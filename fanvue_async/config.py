@@ -17,6 +17,7 @@ from fanvue_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fanvue_async.auth import Secret
     from fanvue_async.retry import RetryEvent
 
 _DAY = 86_400.0
@@ -29,7 +30,6 @@ _PATH = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 _VERSION = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _USER_AGENT = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?")
-_PROXY_RULE = "proxy must be http://host:port, with an optional user:password@"
 _HOST_LENGTH = 253
 _LABEL_LENGTH = 63
 
@@ -71,7 +71,7 @@ class Timeout:
     total: float = attrs.field(default=60.0, validator=_number(0, _DAY, above=True))
     """The whole call: waiting for a free connection, all attempts, all waits, decoding."""
     attempt: float = attrs.field(default=15.0, validator=_number(0, _DAY, above=True))
-    """One attempt, from taking up a connection to the last byte of the answer."""
+    """One attempt, from the end of the queue to the last byte of the answer."""
     connect: float = attrs.field(default=5.0, validator=_number(0, _DAY, above=True))
     """The part of an attempt that looks up, connects and does the TLS handshake."""
 
@@ -220,7 +220,10 @@ def checked_user_agent(text: str | None) -> str | None:
 
 def checked_hook(hook: Callable[[RetryEvent], None] | None) -> Callable[[RetryEvent], None] | None:
     """Return the ``on_retry`` hook; one that would have to be awaited is refused."""
-    if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
+    if hook is None:
+        return None
+    call: object = getattr(hook, "__call__", None)  # noqa: B004 - of an object, it may be async
+    if call is None or inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(call):
         raise ConfigurationError(message="on_retry must be a plain function, not a coroutine")
     return hook
 
@@ -236,19 +239,28 @@ def checked_ssl(context: ssl.SSLContext | None) -> ssl.SSLContext | None:
     return context
 
 
-def checked_proxy(text: str | None) -> tuple[str, tuple[str, str] | None] | None:
+def checked_proxy(url: Secret | None) -> tuple[str, tuple[str, str] | None] | None:
     """Split a proxy URL into its address, user and password, or refuse it."""
-    if text is None:
+    if url is None:
         return None
+    parts = _proxy_parts(url.reveal())
+    if parts is None:  # raised here, in a frame that does not know the password
+        raise ConfigurationError(
+            message="proxy must be http://host:port, with an optional user:password@"
+        )
+    return parts
+
+
+def _proxy_parts(text: object) -> tuple[str, tuple[str, str] | None] | None:
     scheme, separator, rest = text.partition("://") if isinstance(text, str) else ("", "", "")
     userinfo, at, authority = rest.rpartition("@")
     address = f"{scheme}{separator}{authority.removesuffix('/')}"
     origin = _ORIGIN.fullmatch(address)
     if origin is None or origin["scheme"].lower() != "http" or not _is_reachable(origin):
-        raise ConfigurationError(message=_PROXY_RULE)
+        return None
     if not at:
         return address, None
     user, colon, password = (unquote(part) for part in userinfo.partition(":"))
     if not colon or ":" in user or not f"{user}{password}".isprintable():
-        raise ConfigurationError(message=_PROXY_RULE)
+        return None
     return address, (user, password)

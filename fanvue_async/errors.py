@@ -38,7 +38,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from fanvue_async import wire
-from fanvue_async.limits import LIMIT, REMAINING, RESET, RateLimit, retry_after
+from fanvue_async.limits import (
+    LIMIT,
+    REMAINING,
+    RESET,
+    RateLimit,
+    rate_limit_of,
+    report_in,
+    retry_after,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -254,7 +262,7 @@ def api_error(  # noqa: PLR0913 - all keyword-only, and an answer has this many 
         status=status,
         body=body,
         retry_after=retry_after(headers.get("Retry-After")),
-        rate_limit=RateLimit.from_headers(headers),
+        rate_limit=rate_limit_of(report_in(headers)),
         request_id=kept.get("X-Request-Id"),
         headers=kept,
         **fields,

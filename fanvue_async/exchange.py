@@ -33,13 +33,12 @@ if TYPE_CHECKING:
     from weakref import WeakSet
 
     from aiohttp.abc import AbstractStreamWriter
-    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.base_protocol import BaseProtocol
     from aiohttp.http import StreamWriter
     from yarl import URL
 
 BODY_LIMIT = 1024 * 1024
-"""Bytes of a success body after decompression; a longer one is a DecodeError."""
-_ERROR_BODY_LIMIT = 64 * 1024
+"""Bytes of a body after decompression: more is a DecodeError, or not read of an error."""
 _ERROR_BODY_PATIENCE = 1.0
 _WATCH_SECONDS = 0.02
 _CAUSE_LENGTH = 200
@@ -84,21 +83,22 @@ class Sending(aiohttp.BytesPayload):
 
     _headers = CIMultiDict({"Content-Type": "application/json"})
 
-    def __init__(self, content: bytes | None, used_connections: WeakSet[ResponseHandler]) -> None:
+    left: bool = False
+    """Whether any byte of the request was given to the network."""
+    reused: bool = False
+    """Whether its connection had carried an earlier request of this pool."""
+    answer: Answer | None = None
+    """The answer as soon as its status is known to be no success; its body may still grow."""
+    _transport: asyncio.Transport | None = None
+    _socket: socket.socket | None = None
+    _protocol: BaseProtocol | None = None
+
+    def __init__(self, content: bytes | None, used_connections: WeakSet[BaseProtocol]) -> None:
         # Not the base's __init__, which makes headers for each payload and warns about large ones.
         self._value = content or b""
         self._size = len(self._value)
         self._used_connections = used_connections
-        self._transport: asyncio.Transport | None = None
-        self._socket: socket.socket | None = None
-        self._protocol: ResponseHandler | None = None
         self.bodiless: bool = content is None
-        self.left: bool = False
-        """Whether any byte of the request was given to the network."""
-        self.reused: bool = False
-        """Whether its connection had carried an earlier request of this pool."""
-        self.answer: Answer | None = None
-        """The answer as soon as its status is known to be no success; its body may still grow."""
 
     async def write_with_length(
         self,
@@ -110,7 +110,7 @@ class Sending(aiohttp.BytesPayload):
         transport = self._transport = stream.transport
         self.left = transport is not None and not transport.is_closing()
         self._socket = transport.get_extra_info("socket") if transport is not None else None
-        protocol = self._protocol = cast("ResponseHandler", stream.protocol)
+        protocol = self._protocol = stream.protocol
         self.reused = protocol in self._used_connections
         if not self.reused:
             self._used_connections.add(protocol)
@@ -215,7 +215,7 @@ async def _read(response: aiohttp.ClientResponse, sending: Sending) -> Answer | 
         if response.content.is_eof():  # it came with its head, as a small one does
             answer.content = response.content.read_nowait()
         else:
-            await _read_content(response, answer, BODY_LIMIT)
+            await _read_content(response, answer)
         if len(answer.content) > BODY_LIMIT:
             return Failure(DecodeError, f"the answer is longer than {BODY_LIMIT} bytes")
         return answer
@@ -224,20 +224,20 @@ async def _read(response: aiohttp.ClientResponse, sending: Sending) -> Answer | 
     sending.answer = answer
     try:
         async with asyncio.timeout(_ERROR_BODY_PATIENCE):
-            await _read_content(response, answer, _ERROR_BODY_LIMIT)
+            await _read_content(response, answer)
     except TimeoutError:
         pass  # the status is what counts
     return answer
 
 
-async def _read_content(response: aiohttp.ClientResponse, answer: Answer, limit: int) -> None:
-    """Read the body into ``answer``, at most one piece more than ``limit`` bytes."""
+async def _read_content(response: aiohttp.ClientResponse, answer: Answer) -> None:
+    """Read the body into ``answer``, at most one piece more than the limit."""
     content = response.content
     pieces: list[bytes] = []
     size = 0
     watch = _Watch(response)
     try:
-        while size <= limit and (piece := await content.readany()):
+        while size <= BODY_LIMIT and (piece := await content.readany()):
             pieces.append(piece)
             size += len(piece)
     finally:

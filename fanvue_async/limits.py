@@ -20,7 +20,7 @@ REMAINING = istr("X-RateLimit-Remaining")
 RESET = istr("X-RateLimit-Reset")
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_UNIX_SECONDS = re.compile(r"[0-9]{1,11}")
+_REPORT = re.compile(r"[0-9]{1,9} [0-9]{1,9} [0-9]{1,11}")
 
 # The three forms of an HTTP-date (RFC 9110, 5.6.7): IMF-fixdate, RFC 850 and asctime.
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -47,19 +47,22 @@ class RateLimit:
     reset_at: datetime
     """When the window is filled again, in UTC."""
 
-    @classmethod
-    def from_headers(cls, headers: Mapping[str, str]) -> RateLimit | None:
-        """Read the ``X-RateLimit-*`` headers; None unless all three are there and make sense."""
-        return cls.parse(headers.get(LIMIT, ""), headers.get(REMAINING, ""), headers.get(RESET, ""))
 
-    @classmethod
-    def parse(cls, limit: str, remaining: str, reset: str) -> RateLimit | None:
-        """Read the values of those headers."""
-        if not (_NUMBER.fullmatch(limit) and _NUMBER.fullmatch(remaining)):
-            return None
-        if not _UNIX_SECONDS.fullmatch(reset):
-            return None
-        return cls(int(limit), int(remaining), datetime.fromtimestamp(int(reset), UTC))
+def report_in(headers: Mapping[str, str]) -> str | None:
+    """Find the values of ``X-RateLimit-*``; None unless all three are there and make sense."""
+    limit = headers.get(LIMIT)
+    if limit is None:
+        return None
+    report = f"{limit} {headers.get(REMAINING)} {headers.get(RESET)}"
+    return report if _REPORT.fullmatch(report) else None
+
+
+def rate_limit_of(report: str | None) -> RateLimit | None:
+    """Read what ``report_in`` found; most reports are never asked for, so it is done apart."""
+    if report is None:
+        return None
+    limit, remaining, reset = map(int, report.split())
+    return RateLimit(limit, remaining, datetime.fromtimestamp(reset, UTC))
 
 
 def retry_after(value: str | None) -> float | None:

@@ -9,7 +9,7 @@ import platform
 import random
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 import aiohttp
@@ -19,7 +19,7 @@ from yarl import URL
 
 from fanvue_async import config
 from fanvue_async.errors import ClientStateError, ConfigurationError, clean
-from fanvue_async.limits import LIMIT, REMAINING, RESET, RateLimit
+from fanvue_async.limits import RateLimit, rate_limit_of, report_in
 from fanvue_async.retry import Quota, RetryEvent
 from fanvue_async.version import __version__
 
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     import ssl as ssl_module
     from collections.abc import Awaitable, Callable, Mapping
 
-    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.base_protocol import BaseProtocol
+
+    from fanvue_async.auth import Secret
 
 logger: logging.Logger = logging.getLogger("fanvue_async")
 logger.addHandler(logging.NullHandler())
@@ -49,7 +51,7 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     def __init__(
-        self, used_connections: WeakSet[ResponseHandler], *, limit: int, keepalive_expiry: float
+        self, used_connections: WeakSet[BaseProtocol], *, limit: int, keepalive_expiry: float
     ) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - an option lacks its type
             limit=limit,
@@ -114,6 +116,51 @@ class Places:
         self._free += 1
 
 
+class Scope:
+    """Bounds the waits of a task: by a moment, and by the closing of the client.
+
+    By the rules of asyncio.timeout, so that a cancel of the caller's is never taken for its own.
+    But what it ends goes on behind the ``with``, where ``is_over`` tells of it; closing ends ten
+    thousand of them in one turn of the loop; and as it suspends nothing, it costs a call 2 % less.
+    """
+
+    __slots__ = ("_cancelling", "_handle", "_pool", "_seconds", "_task", "is_over")
+
+    def __init__(self, pool: Pool, seconds: float) -> None:
+        self._pool = pool
+        self._seconds = seconds
+        self.is_over: bool = False
+        """Whether it has asked its task to end the wait."""
+
+    def __enter__(self) -> Self:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._handle = loop.call_later(self._seconds, self.end)
+        self._pool.in_flight.add(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        self._handle.cancel()
+        self._pool.leave(self)
+        # Every cancel is taken back by whoever asked for it; what is left is the caller's.
+        is_ours = self.is_over and self._task.uncancel() <= self._cancelling
+        return is_ours and kind is asyncio.CancelledError
+
+    def rearm(self, seconds: float) -> None:
+        """Set another time, from now."""
+        self._handle.cancel()
+        self._handle = asyncio.get_running_loop().call_later(seconds, self.end)
+
+    def end(self) -> None:
+        """End the wait."""
+        if not self.is_over:
+            self.is_over = True
+            self._handle.cancel()
+            self._task.cancel()
+
+
 @attrs.define
 class Seams:
     """Where time and chance come in; tests replace them, so that none waits."""
@@ -128,21 +175,16 @@ class Account:
     """What is known of one account, whoever acts for it: its rate limit and its retry quota."""
 
     quota: Quota
-    _reported: tuple[str, str, str] | None = None
+    _report: str | None = None
 
     def note(self, headers: Mapping[str, str]) -> None:
-        """Keep the rate limit that an answer reports; it is parsed only when somebody asks."""
-        limit = headers.get(LIMIT)
-        if limit is None:
-            return
-        reported = limit, headers.get(REMAINING, ""), headers.get(RESET, "")
-        if limit.isdecimal() and reported[1].isdecimal() and reported[2].isdecimal():
-            self._reported = reported
+        """Keep the rate limit that an answer reports."""
+        self._report = report_in(headers) or self._report
 
     @property
     def rate_limit(self) -> RateLimit | None:
         """The rate limit as the newest answer reported it."""
-        return RateLimit.parse(*self._reported) if self._reported else None
+        return rate_limit_of(self._report)
 
 
 class Accounts:
@@ -187,7 +229,7 @@ class Pool:
         limits: config.Limits | None,
         borrowed: aiohttp.ClientSession | None,
         ssl: ssl_module.SSLContext | None,
-        proxy: str | None,
+        proxy: Secret | None,
         user_agent: str | None,
         on_retry: Callable[[RetryEvent], None] | None,
     ) -> None:
@@ -200,7 +242,7 @@ class Pool:
             "X-Fanvue-API-Version": config.checked_api_version(api_version),
         }
         self.route: Route = _route(config.checked_ssl(ssl), config.checked_proxy(proxy))
-        self.used_connections: WeakSet[ResponseHandler] = WeakSet()
+        self.used_connections: WeakSet[BaseProtocol] = WeakSet()
         self.closing: bool = False
         self._is_closed = False
         self._base_url = config.checked_base_url(base_url)
@@ -210,10 +252,12 @@ class Pool:
         self._urls: dict[str, URL] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
-        self._http: aiohttp.ClientSession | None = None
+        self.http: aiohttp.ClientSession | None = None
+        """The aiohttp session, made on the first call."""
         self.places: Places
         """The queue for connections, there as soon as the pool is open."""
-        self._in_flight: set[asyncio.Timeout] = set()
+        self.in_flight: set[Scope] = set()
+        """The waits that closing ends."""
         self._idle = asyncio.Event()
         self._deprecation_told = False
         self._hook_failure_told = False
@@ -223,22 +267,24 @@ class Pool:
         if self.closing:
             return "the client is closed"
         try:
-            loop = asyncio.get_running_loop()
+            loop, task = asyncio.get_running_loop(), asyncio.current_task()
         except RuntimeError:
             return _NO_LOOP
-        if self._http is None:
+        if task is None:
+            return "the client needs a task, such as asyncio.create_task makes"
+        if self.http is None:
             return self._borrowed_refusal(loop)
         if loop is not self._loop or os.getpid() != self._process:
             return _ELSEWHERE
-        return _BORROWED_CLOSED if self._http.closed else None
+        return _BORROWED_CLOSED if self._borrowed is not None and self.http.closed else None
 
     def open(self) -> aiohttp.ClientSession:
         """Return the aiohttp session, made on the first call; ``refusal`` must be None."""
-        if self._http is None:
+        if self.http is None:
             self._process, self._loop = os.getpid(), asyncio.get_running_loop()
-            self._http, places = self._make_http()
+            self.http, places = self._make_http()
             self.places = Places(places)
-        return self._http
+        return self.http
 
     def start(self) -> None:
         """Make the connections' pool now and here instead of on the first call.
@@ -311,14 +357,10 @@ class Pool:
             url = self._urls[path] = self.url(path)
         return url
 
-    def enter(self, scope: asyncio.Timeout) -> None:
-        """Register the scope of a wait, so that closing can end it."""
-        self._in_flight.add(scope)
-
-    def leave(self, scope: asyncio.Timeout) -> None:
-        """Forget the scope of a wait that is over."""
-        self._in_flight.discard(scope)
-        if self.closing and not self._in_flight:
+    def leave(self, scope: Scope) -> None:
+        """Forget a wait that is over."""
+        self.in_flight.discard(scope)
+        if self.closing and not self.in_flight:
             self._idle.set()
 
     async def aclose(self) -> None:
@@ -328,21 +370,24 @@ class Pool:
             ClientStateError: the pool belongs to another event loop or process.
 
         """
-        if self._http is None or self._is_closed:
+        if self.http is None or self._is_closed:
             self.closing = True
             return
         assert self._loop is not None
         if os.getpid() != self._process or asyncio.get_running_loop() is not self._loop:
             raise ClientStateError(message=_ELSEWHERE)
         self.closing = True
-        now = self._loop.time()
-        for scope in self._in_flight:
-            if not scope.expired():
-                scope.reschedule(now)
-        if self._in_flight:
+        if self.in_flight:
+            # In a turn of its own, when no task runs: a cancel of one that does might reach it
+            # behind the scope. https://github.com/python/cpython/pull/117407
+            self._loop.call_soon(self._end_all)
             await self._idle.wait()
-        await self._http.close()
+        await self.http.close()
         self._is_closed = True
+
+    def _end_all(self) -> None:
+        for scope in self.in_flight:
+            scope.end()
 
     def announce_retry(self, event: RetryEvent) -> None:
         """Log the retry and tell the user's hook; one that raises is logged once and ignored."""
@@ -362,7 +407,7 @@ class Pool:
                 self._hook_failure_told = True
                 logger.exception("the on_retry hook raised; further failures are not logged")
 
-    def note_deprecation(self, headers: Mapping[str, str]) -> None:
+    def note_deprecation(self, headers: Mapping[str, str], redact: Callable[[str], str]) -> None:
         """Warn once when the API announces the end of this version.
 
         https://api.fanvue.com/docs/versions/overview
@@ -374,7 +419,7 @@ class Pool:
             "API version %s is deprecated (Deprecation: %s, Sunset: %s, next version: %s)",
             self.common_headers["X-Fanvue-API-Version"],
             *(
-                clean(headers.get(name, "not said"), _HEADER_LENGTH)
+                clean(redact(headers.get(name, "not said")), _HEADER_LENGTH)
                 for name in (_DEPRECATION, _SUNSET, "X-Fanvue-API-Next-Version")
             ),
         )

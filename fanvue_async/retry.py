@@ -149,12 +149,18 @@ async def repeat(  # noqa: PLR0913 - what a retry depends on, from one caller
     """Repeat ``attempt`` with tenacity, after ``first`` failed, and return the last outcome.
 
     tenacity enters only here, after a failure, because a pass through it costs a tenth of a call.
-    Attempts hand over outcomes and raise nothing: an exception that went through tenacity would
-    stay behind in a reference cycle with the frames that raised it, and its predicates could
-    swallow a cancellation.
+    What is raised goes around it: an exception that went through tenacity would stay behind in a
+    reference cycle with the frames that raised it, and its predicates could swallow a cancellation.
     """
     repetition = _Repetition(first, attempt, policy, quota, random, time_left, sleep, before_sleep)
-    return await _RETRYING(_next_outcome, repetition)
+    outcome: Outcome[_T] = await _RETRYING(_next_outcome, repetition)
+    error, repetition.raised = repetition.raised, None
+    if error is None:
+        return outcome
+    try:
+        raise error
+    finally:
+        del error
 
 
 @attrs.define(eq=False)
@@ -170,6 +176,8 @@ class _Repetition(Generic[_T]):
     sleep: Callable[[float], Awaitable[None]]
     before_sleep: Callable[[Outcome[_T], float], None]
     wait: float = 0.0
+    raised: BaseException | None = None
+    """A cancellation, or what a token provider raised."""
 
 
 async def _next_outcome(repetition: _Repetition[_T]) -> Outcome[_T]:
@@ -177,8 +185,12 @@ async def _next_outcome(repetition: _Repetition[_T]) -> Outcome[_T]:
     if repetition.pending is not None:
         outcome, repetition.pending = repetition.pending, None
         return outcome
-    await repetition.sleep(repetition.wait)
-    return await repetition.attempt()
+    try:
+        await repetition.sleep(repetition.wait)
+        return await repetition.attempt()
+    except BaseException as error:  # noqa: BLE001 - to be raised again behind tenacity
+        repetition.raised = error
+        return Outcome()
 
 
 def _is_repeatable(outcome: Outcome[Any]) -> bool:

@@ -1,7 +1,7 @@
 """The way of a call: its deadline, its attempts, its typed end.
 
 A ``Session`` is what a client or a view calls the API with: a credential and options on a shared
-pool of connections. ``request`` is the call, ``_attempt`` one try of it, ``exchange`` one HTTP
+pool of connections. ``request`` is the call, ``_send`` one attempt of it, ``exchange`` one HTTP
 exchange.
 """
 
@@ -17,7 +17,7 @@ import attrs
 
 from fanvue_async import errors, wire
 from fanvue_async.exchange import Answer, Failure, Sending, exchange
-from fanvue_async.pool import logger
+from fanvue_async.pool import Scope, logger
 from fanvue_async.retry import TRANSIENT_STATUSES, Outcome, RetryEvent, may_repeat, repeat
 
 if TYPE_CHECKING:
@@ -129,9 +129,9 @@ class Session:
         deadline = started + self._timeout.total
         url = url or self.pool.fixed_url(operation.path)
         call = _Call(operation, url, content, started, deadline)
-        outcome = await self._attempt(call)
-        if outcome.repeatable:
-            outcome = await self._repeat(call, outcome)
+        outcome = await self._send(call)
+        if outcome.error is not None:
+            outcome = await self._recover(call, outcome)
         if outcome.error is None:
             return cast("_T", outcome.value)
         # Raised here, outside of any `except` and with nothing left in this frame, so that the
@@ -143,10 +143,16 @@ class Session:
         finally:
             del error
 
-    async def _repeat(self, call: _Call[_T], first: Outcome[_T]) -> Outcome[_T]:
-        """Repeat a call whose first attempt failed."""
+    async def _recover(self, call: _Call[_T], first: Outcome[_T]) -> Outcome[_T]:
+        """Do what can be done about a first attempt that failed."""
+        first = await self._with_new_token(call, first)
+        if not first.repeatable:
+            return first
         seams = self.pool.seams
         assert call.account is not None
+
+        async def attempt() -> Outcome[_T]:
+            return await self._with_new_token(call, await self._send(call))
 
         async def sleep(seconds: float) -> None:
             if seconds:
@@ -166,7 +172,7 @@ class Session:
 
         return await repeat(
             first,
-            lambda: self._attempt(call),
+            attempt,
             policy=self._retry,
             quota=call.account.quota,
             random=seams.random,
@@ -175,15 +181,14 @@ class Session:
             before_sleep=announce,
         )
 
-    async def _attempt(self, call: _Call[_T]) -> Outcome[_T]:
-        """Send the request; once more if a provider's token was refused. Raises nothing of ours."""
-        outcome = await self._send(call)
-        if call.refused_token is not None and not call.reauthenticated:
-            assert self._credential is not None
-            call.reauthenticated = True
-            await self._bounded(call, partial(self._credential.renew, call.refused_token))
-            outcome = await self._send(call)
-        return outcome
+    async def _with_new_token(self, call: _Call[_T], outcome: Outcome[_T]) -> Outcome[_T]:
+        """Send the request once more if a provider's token was refused, once in a call."""
+        if call.refused_token is None or call.reauthenticated:
+            return outcome
+        assert self._credential is not None
+        call.reauthenticated = True
+        await self._bounded(call, partial(self._credential.renew, call.refused_token))
+        return await self._send(call)
 
     async def _bounded(self, call: _Call[_T], wait: Callable[[], Awaitable[None]]) -> None:
         """Wait, at the most until the deadline or until the client is closed.
@@ -192,38 +197,34 @@ class Session:
         """
         if self.pool.closing:  # which has ended all waits by now and would miss this one
             return
-        scope = asyncio.timeout(call.deadline - self.pool.seams.clock())
-        try:
-            async with scope:
-                self.pool.enter(scope)
-                await wait()
-        except TimeoutError:
-            if not scope.expired():  # somebody else's
-                raise
+        with Scope(self.pool, call.deadline - self.pool.seams.clock()) as scope:
+            await wait()
+        if scope.is_over:
             call.deadline = min(call.deadline, self.pool.seams.clock())
-        finally:
-            self.pool.leave(scope)
 
     async def _send(self, call: _Call[_T]) -> Outcome[_T]:
-        """Get a token and a connection, do one exchange, and judge it."""
+        """Get a token and a connection, do one exchange, and judge it. Raises nothing of ours."""
         pool = self.pool
         call.sending = call.refused_token = None
         started = pool.seams.clock()
         remaining = call.deadline - started
+        if refusal := pool.refusal():
+            return self._failed(call, Failure(errors.ClientStateError, refusal))
+        if remaining <= 0:
+            return self._failed(call, self._deadline_exceeded())
         credential = self._credential
-        failure = self._obstacle(remaining)
-        if failure or credential is None:
-            return self._failed(call, failure or _NO_TOKEN)
-        http = pool.open()
+        if credential is None:
+            return self._failed(call, _NO_TOKEN)
+        http = pool.http or pool.open()
         bearer = call.bearer = credential.fixed
         call.has_place = bearer is not None and pool.places.take()
         # One scope for every wait of this attempt: armed to the deadline in the queue, to the
         # attempt's own end behind it. Which of the two came is told by what it was armed to.
         call.bounded_by_attempt = call.has_place and self._timeout.attempt < remaining
-        scope = asyncio.timeout(self._timeout.attempt if call.bounded_by_attempt else remaining)
+        scope = Scope(pool, self._timeout.attempt if call.bounded_by_attempt else remaining)
+        result = None
         try:
-            async with scope:
-                pool.enter(scope)
+            with scope:
                 if not call.has_place:
                     bearer = await self._get_ready(call, credential, scope)
                     if bearer is None:
@@ -241,24 +242,13 @@ class Session:
                     headers=bearer.headers,
                     options=self._options,
                 )
-        except TimeoutError:
-            if not (pool.closing or scope.expired()):  # a token provider's own
-                raise
-            result = self._interrupted(call)
         finally:
             if call.has_place:
                 pool.places.leave()
-            pool.leave(scope)
-        return self._judge(call, result, started)
-
-    def _obstacle(self, remaining: float) -> Failure | None:
-        """Say why nothing can be sent now; None if it can."""
-        if refusal := self.pool.refusal():
-            return Failure(errors.ClientStateError, refusal)
-        return None if remaining > 0 else self._deadline_exceeded()
+        return self._judge(call, result or self._interrupted(call), started)
 
     async def _get_ready(
-        self, call: _Call[_T], credential: Credential, scope: asyncio.Timeout
+        self, call: _Call[_T], credential: Credential, scope: Scope
     ) -> Bearer | None:
         """Get a token, wait for a connection, then arm the clock of the attempt.
 
@@ -271,11 +261,11 @@ class Session:
         if not places.take():
             await places.wait()
         call.has_place = True
-        if self.pool.closing or scope.expired():  # arming it again would undo the close
-            raise TimeoutError
+        if scope.is_over:  # a provider swallowed the cancel; setting the time anew would undo it
+            raise asyncio.CancelledError
         if self._timeout.attempt < call.deadline - self.pool.seams.clock():
             call.bounded_by_attempt = True
-            scope.reschedule(asyncio.get_running_loop().time() + self._timeout.attempt)
+            scope.rearm(self._timeout.attempt)
         return call.bearer
 
     def _interrupted(self, call: _Call[_T]) -> Answer | Failure:
@@ -309,8 +299,9 @@ class Session:
         if isinstance(result, Failure):
             return self._failed(call, result)
         assert call.account is not None
+        assert call.bearer is not None
         call.account.note(result.headers)
-        self.pool.note_deprecation(result.headers)
+        self.pool.note_deprecation(result.headers, call.bearer.redact)
         if not result.succeeded:
             return self._refused(call, result)
         result.attempts = call.attempts

@@ -22,6 +22,7 @@ import re
 import signal
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import attrs
@@ -53,11 +54,13 @@ class ReceivedRequest:
     """A request as the fake server read it."""
 
     method: str
+    """In capitals, such as ``"POST"``."""
     path: str
     """The path with its query."""
     headers: Mapping[str, str]
     """Names compare without case."""
     body: bytes
+    """The bytes of the body; ``b""`` if there was none."""
 
     def json(self) -> Any:
         """Decode the body.
@@ -174,8 +177,9 @@ class FakeFanvue:
         self._not_contactable = {wire.uuid_text(user) for user in not_contactable}
         if None in self._not_contactable:
             raise ValueError("not_contactable must hold UUIDs")
-        if rate_limit is not None and not all(number > 0 for number in rate_limit):
-            raise ValueError("rate_limit must be two positive numbers: requests and seconds")
+        requests, seconds = rate_limit or _DOCUMENTED_LIMIT
+        if not (isinstance(requests, int) and requests > 0 and 0 < seconds < math.inf):
+            raise ValueError("rate_limit must be a number of requests and one of seconds")
         self._rate_limit = rate_limit
         if duplicates not in get_args(Duplicates):
             raise ValueError("duplicates must be 201, 400 or 409")
@@ -186,6 +190,7 @@ class FakeFanvue:
         self._address: tuple[str, int] | None = None
         self._server: web.Server | None = None
         self._listener: asyncio.Server | None = None
+        self._ending = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -273,6 +278,7 @@ class FakeFanvue:
         for _ in range(3):  # a connection accepted just now is made by then, and ended below;
             await asyncio.sleep(0)  # asyncio itself would lose it if its server were closed first
         self._listener.close()
+        self._ending.set()  # which ends the delays
         self._server.pre_shutdown()
         await self._server.shutdown(_SHUTDOWN_SECONDS)
         self._listener = self._server = self._address = None
@@ -281,6 +287,7 @@ class FakeFanvue:
         if self._listener is not None:
             raise RuntimeError("the fake server is running already")
         loop = asyncio.get_running_loop()
+        self._ending = asyncio.Event()
         self._server = web.Server(self._handle, access_log=None)
         self._listener = await loop.create_server(self._accept, "127.0.0.1", port, backlog=4096)
         self._address = self._listener.sockets[0].getsockname()[:2]
@@ -301,14 +308,16 @@ class FakeFanvue:
             # A kept-alive connection: to the client it is one that died before it was read.
             self._script.popleft()
             return _hang_up(request)
-        body = await request.read()
+        body = await request.content.read()  # request.read() refuses a large one
         received = ReceivedRequest(
             request.method, request.raw_path, CIMultiDict(request.headers), body
         )
         self.requests.append(received)
         step = self._script.popleft() if self._script else None
         if self._delays:
-            await asyncio.sleep(self._delays.popleft())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), self._delays.popleft())
+                return _hang_up(request)
         bucket = self._bucket_of(received)
         is_let_through = bucket.take()
         if step == _Drop("request"):

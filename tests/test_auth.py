@@ -411,6 +411,7 @@ async def test_a_provider_is_asked_for_each_request() -> None:
     second = await credential.fetch()
 
     assert first is again
+    assert credential.fixed is None
     assert first is not None
     assert second is not None
     assert (first.token, second.token) == ("first", "second")
@@ -520,6 +521,19 @@ async def test_the_account_is_the_one_that_the_provider_names() -> None:
     newer = await nameless.fetch()
     assert newer is not None
     assert nameless.account == newer.account != bearer.account
+
+
+@pytest.mark.parametrize("account", [None, "", 5, b"creator-1", ["creator-1"], object()], ids=str)
+async def test_an_account_that_is_no_text_names_nothing(account: Any) -> None:
+    """Whatever else a provider keeps under that name, the digest of its token is used."""
+    provider = Provider(TOKEN)
+    setattr(provider, "account", account)  # noqa: B010 - a Provider declares none
+    credential = _credential(provider)
+
+    assert credential.account is None
+    bearer = await credential.fetch()
+    assert bearer is not None
+    assert credential.account == credential.account_of(bearer) == bearer.account
 
 
 def test_the_account_of_a_fixed_token_is_its_digest() -> None:

@@ -313,6 +313,7 @@ async def test_a_body_that_is_no_json_is_only_told_when_asked_for(
     assert response.content == body
     with pytest.raises(DecodeError, match=r"JSON|deep") as caught:
         response.json()
+    assert caught.value.operation == "GET /things"
     assert caught.value.__context__ is None
 
 
@@ -637,7 +638,14 @@ async def _hook(_: object) -> None:
     """Be no plain function."""
 
 
-@pytest.mark.parametrize("hook", [5, "hook", _hook])
+class _Hook:
+    """No plain function either."""
+
+    async def __call__(self, _: object) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("hook", [5, "hook", _hook, _Hook()])
 def test_a_hook_that_cannot_be_called_is_refused(hook: Any) -> None:
     """A coroutine would never be awaited, so it is refused at once."""
     with pytest.raises(ConfigurationError, match="on_retry"):
@@ -650,9 +658,11 @@ async def test_a_bad_rate_limit_leaves_the_known_one(
     """An answer that makes no sense is no newer knowledge."""
     fake.reply(200)
     fake.reply(200, headers={"X-RateLimit-Reset": "soon"})
+    fake.reply(200, headers={"X-RateLimit-Limit": "1" * 11})
     await client.request("GET", "/things")
     known = client.rate_limit
 
+    await client.request("GET", "/things")
     await client.request("GET", "/things")
 
     assert known is not None

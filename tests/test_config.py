@@ -19,6 +19,7 @@ from support.leaks import package_frames, shown_by
 from yarl import URL
 
 from fanvue_async import ConfigurationError, FanvueClient, Limits, RetryPolicy, Timeout, config
+from fanvue_async.auth import Secret
 from fanvue_async.testing import FakeFanvue
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -115,6 +116,7 @@ _BAD_URLS = [
     *("https://\u0130.example", "https://\u0131.example", "https://h/\u00fc", "https://h:\u0664"),
     # Ports
     *("https://h:", "https://h:0", "https://h:65536", "https://h:99999", "https://h:100000"),
+    "https://h:000443",
     *(
         "https://h:-1",
         "https://h:+1",
@@ -419,7 +421,7 @@ def test_what_is_no_ssl_context_is_refused(value: Any) -> None:
 )
 def test_a_proxy_is_split_from_its_password(text: str | None, parts: object) -> None:
     """What becomes the proxy's URL, which aiohttp shows in errors, has no userinfo."""
-    assert config.checked_proxy(text) == parts
+    assert config.checked_proxy(None if text is None else Secret(text)) == parts
     FanvueClient("token", proxy=text)
 
 
@@ -458,6 +460,24 @@ def test_a_bad_proxy_is_refused(text: Any) -> None:
     """Only an address and, with both parts, userinfo make a proxy; the error quotes neither."""
     with pytest.raises(ConfigurationError, match=r"^proxy must be http://host:port, with an opt"):
         FanvueClient("token", proxy=text)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"proxy": "ftp://user:proxy-password@proxy:1"},
+        {"proxy": "http://user:proxy-password@proxy:0"},
+        {"proxy": "http://user:proxy-password@proxy:1", "ssl": "no context"},
+        {"proxy": "http://user:proxy-password@proxy:1", "on_retry": "no hook"},
+    ],
+)
+def test_no_refusal_of_a_setting_shows_the_password_of_a_proxy(options: dict[str, Any]) -> None:
+    """Not even to whoever logs tracebacks with the locals of the package."""
+    with pytest.raises(ConfigurationError) as caught:
+        FanvueClient("token", **options)
+
+    assert package_frames(caught.value)
+    assert "proxy-password" not in shown_by(caught.value)
 
 
 _proxy_like = st.tuples(

@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from support.users import USER
 
 from fanvue_async import RateLimit
-from fanvue_async.limits import LIMIT, REMAINING, RESET, retry_after
+from fanvue_async.limits import LIMIT, REMAINING, RESET, rate_limit_of, report_in, retry_after
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _headers(limit: str | None, remaining: str | None, reset: str | None) -> CIM
 
 def test_a_rate_limit_is_read_from_its_three_headers() -> None:
     """The documented headers become numbers and an aware time in UTC."""
-    rate_limit = RateLimit.from_headers(_headers("200", "7", "1700000000"))
+    rate_limit = rate_limit_of(report_in(_headers("200", "7", "1700000000")))
 
     assert rate_limit is not None
     assert rate_limit == RateLimit(200, 7, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC))
@@ -174,7 +174,7 @@ def test_a_rate_limit_is_read_from_its_three_headers() -> None:
 )
 def test_a_rate_limit_may_hold_unusual_numbers(limit: str, remaining: str, reset: str) -> None:
     """What the API counts is not judged."""
-    rate_limit = RateLimit.from_headers(_headers(limit, remaining, reset))
+    rate_limit = rate_limit_of(report_in(_headers(limit, remaining, reset)))
 
     assert rate_limit is not None
     assert (rate_limit.limit, rate_limit.remaining) == (int(limit), int(remaining))
@@ -191,7 +191,7 @@ def test_a_rate_limit_that_makes_no_sense_is_none(bad: str | None, position: int
     values: list[str | None] = ["200", "7", "1700000000"]
     values[position] = bad
 
-    assert RateLimit.from_headers(_headers(*values)) is None
+    assert rate_limit_of(report_in(_headers(*values))) is None
 
 
 @pytest.mark.parametrize("position", [0, 1])
@@ -200,14 +200,14 @@ def test_counts_have_nine_digits_at_the_most(position: int) -> None:
     values = ["200", "7", "1700000000"]
     values[position] = "1234567890"
 
-    assert RateLimit.from_headers(_headers(*values)) is None
+    assert rate_limit_of(report_in(_headers(*values))) is None
 
 
 @settings(deadline=None)
 @given(st.text() | st.integers().map(str), st.text() | st.integers().map(str))
 def test_any_headers_give_a_rate_limit_or_none(count: str, reset: str) -> None:
     """No text in the headers makes an answer fail."""
-    rate_limit = RateLimit.from_headers(_headers(count, count, reset))
+    rate_limit = rate_limit_of(report_in(_headers(count, count, reset)))
 
     assert rate_limit is None or rate_limit.reset_at.utcoffset() == timedelta(0)
 

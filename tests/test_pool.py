@@ -463,6 +463,25 @@ def test_without_a_loop() -> None:
             use.send(None)
 
 
+async def test_without_a_task(client: FanvueClient, fake: FakeFanvue) -> None:
+    """What no task runs could not be ended in time, so it is not begun."""
+    refused: list[Exception] = []
+
+    def call() -> None:
+        try:
+            client.chats.create(USER).send(None)
+        except ClientStateError as error:
+            refused.append(error)
+
+    asyncio.get_running_loop().call_soon(call)
+    await asyncio.sleep(0.01)
+
+    assert [str(error) for error in refused] == [
+        "POST /chats: the client needs a task, such as asyncio.create_task makes"
+    ]
+    assert fake.requests == []
+
+
 def test_a_second_run_is_refused() -> None:
     """A client that outlived its loop says so, instead of failing somewhere in its sockets."""
     with asyncio.Runner() as first, asyncio.Runner() as second:
@@ -800,9 +819,11 @@ async def test_deprecation_is_told_once(caplog: pytest.LogCaptureFixture) -> Non
             "Sunset: Sat, 01 May 2027 00:00:00 GMT, next version: 2026-11-01)"
         )
 
-        fake.reply(201, json={"message": "hello"}, headers={"Sunset": "soon" * 1_000})
+        announcement = {"Deprecation": f"for {fake.token}", "Sunset": "soon" * 1_000}
+        fake.reply(201, json={"message": "hello"}, headers=announcement)
         async with fake.client() as another:
             await another.chats.create(USER)
         assert len(caplog.records) == 2
-        assert "Deprecation: not said, Sunset: soonsoon" in caplog.messages[1]
+        assert "Deprecation: for [token], Sunset: soonsoon" in caplog.messages[1]
+        assert "next version: not said" in caplog.messages[1]
         assert len(caplog.messages[1]) < 500

@@ -435,6 +435,52 @@ def test_a_forked_child_is_refused_and_does_its_parent_no_harm() -> None:
     assert done.returncode == 0, done.stderr
 
 
+FORK_BETWEEN_CALLS = """
+    import asyncio, os, sys
+    from fanvue_async import ClientStateError
+    from fanvue_async.testing import FakeFanvue
+
+    USER = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+
+    with asyncio.Runner() as runner:
+        fake = FakeFanvue()
+        runner.run(fake.__aenter__())
+        client = fake.client()
+        runner.run(client.chats.create(USER))
+        child = os.fork()
+        if not child:
+            refused = 0
+            for use in (client.chats.create, client.with_options(timeout=5).chats.create):
+                try:
+                    runner.run(use(USER))
+                except ClientStateError:
+                    refused += 1
+            try:
+                runner.run(client.aclose())
+            except ClientStateError:
+                refused += 1
+            os._exit(refused)
+        _, status = os.waitpid(child, 0)
+        runner.run(client.chats.create(USER))
+        runner.run(client.aclose())
+        runner.run(fake.__aexit__(None, None, None))
+        print(os.waitstatus_to_exitcode(status), len(fake.requests))
+"""
+
+
+def test_a_child_is_refused_in_its_parents_loop_too() -> None:
+    """Between two runs a loop can be forked as well: then it is the same, and the process not."""
+    done = subprocess.run(  # noqa: S603 - of this very test
+        [sys.executable, "-c", inspect.cleandoc(FORK_BETWEEN_CALLS)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("3 2\n", "")
+
+
 # 15 Server text is data.
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nINFO all is well\u202e{0}{error}%s%d%(name)s\x00\x85"
@@ -552,6 +598,37 @@ async def test_no_failure_leaves_a_cycle_of_ours(end: str) -> None:
             left = await _left_by(lambda: client.chats.create(USER), lambda: _call(client))
 
     assert [shown for _, shown in left if f"Bearer {SECRET}" in shown] == []
+    assert _ours(left) == []
+
+
+async def test_what_ends_a_retry_leaves_no_cycle(fake: FakeFanvue) -> None:
+    """Nor does a cancel in a back-off, or what a token provider raises behind one."""
+    broken = Provider(SECRET, LookupError("no token left"))
+    fake.reply(503, times=2)
+    asleep = asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        asleep.set()
+        await asyncio.Event().wait()
+
+    async with FanvueClient(SECRET, base_url=fake.url) as client:
+        client._session.pool.seams.sleep = sleep
+
+        async def cancel() -> None:
+            call = asyncio.create_task(client.chats.create(USER))
+            await asleep.wait()
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+
+        async def raise_from_provider() -> None:
+            client._session.pool.seams.random = lambda: 0.0
+            with pytest.raises(LookupError):
+                await client.with_options(access_token=broken).chats.create(USER)
+
+        left = await _left_by(cancel, raise_from_provider)
+
+    assert len(fake.requests) == 2
     assert _ours(left) == []
 
 

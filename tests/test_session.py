@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import socket
+import sys
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -952,6 +953,27 @@ async def test_closing_in_any_turn_of_the_loop_ends_the_call(status: int) -> Non
             await asyncio.wait([call], timeout=SOON)
             assert call.done(), f"closed in turn {count}"
             assert call.exception() is None or isinstance(call.exception(), ClientStateError)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks began to be eager in Python 3.12")
+async def test_closing_from_within_a_call_cancels_nothing_behind_it(fake: FakeFanvue) -> None:
+    """Not even if the close runs inside of the call's own task, as an eager task does."""
+
+    class Closing(Provider):
+        async def get_token(self) -> Any:
+            eager: dict[str, Any] = {"eager_start": True}
+            loop = asyncio.get_running_loop()
+            self.closing: asyncio.Task[None] = asyncio.Task(client.aclose(), loop=loop, **eager)
+            return await super().get_token()
+
+    provider = Closing(fake.token)
+    client = fake.client(access_token=provider)
+    with pytest.raises(ClientStateError):
+        await client.chats.create(USER)
+    await asyncio.sleep(0)
+
+    await provider.closing
+    assert fake.requests == []
 
 
 async def test_closing_in_any_turn_of_the_loop_ends_what_is_queued() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import os
 import runpy
 import signal
@@ -25,6 +26,7 @@ from fanvue_async import (
     CreatedChat,
     DecodeError,
     FanvueClient,
+    FanvueError,
     NoAnswerError,
     NotContactableError,
     RateLimitError,
@@ -41,7 +43,7 @@ from fanvue_async.testing import DropAfter, Duplicates, FakeFanvue
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
-    from fanvue_async import FanvueError, RetryEvent
+    from fanvue_async import RetryEvent
 
 RATE_LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 SOON = 2.0  # seconds in which what should take none is over on any machine
@@ -198,6 +200,15 @@ async def test_a_recorded_body_that_is_no_json_says_so(fake: FakeFanvue, body: b
 
     with pytest.raises(ValueError, match=r".+"):
         fake.requests[0].json()
+
+
+async def test_it_records_large_bodies_too(fake: FakeFanvue, client: FanvueClient) -> None:
+    """What is too large for the real API is not documented, so it is not refused for its size."""
+    with pytest.raises(FanvueError):
+        await client.request("POST", "/chats", json="x" * 2_000_000)
+
+    (request,) = fake.requests
+    assert len(request.body) == 2_000_002
 
 
 async def test_it_records_created_chats(fake: FakeFanvue, client: FanvueClient) -> None:
@@ -666,6 +677,21 @@ async def test_a_caller_who_gave_up_does_not_stop_the_server() -> None:
 
 
 @pytest.mark.usefixtures("no_leaks")
+async def test_a_delay_ends_with_the_server() -> None:
+    """Whoever waits for it gets no answer, and nothing of it goes on behind the fake."""
+    async with FakeFanvue() as fake, fake.client(retry=RetryPolicy.never()) as client:
+        fake.delay(30)
+        call = asyncio.create_task(client.chats.create(USER))
+        await until(lambda: len(fake.requests) == 1)
+        before = time.monotonic()
+        await fake.__aexit__(None, None, None)
+        with pytest.raises(NoAnswerError):
+            await call
+        assert time.monotonic() - before < SOON
+        await fake.__aenter__()
+
+
+@pytest.mark.usefixtures("no_leaks")
 @pytest.mark.parametrize("after", ["request", "headers"])
 async def test_a_cut_after_the_caller_left_is_harmless(after: DropAfter) -> None:
     """When there is no connection left to cut, nothing goes wrong in the server."""
@@ -853,8 +879,11 @@ async def program() -> AsyncGenerator[asyncio.subprocess.Process, None]:
         ({"tokens": ()}, "at least one"),
         ({"not_contactable": USER}, "collections"),
         ({"not_contactable": ["somebody"]}, "UUIDs"),
-        ({"rate_limit": (0, 1.0)}, "positive"),
-        ({"rate_limit": (1, -1.0)}, "positive"),
+        ({"rate_limit": (0, 1.0)}, "number of requests"),
+        ({"rate_limit": (1, -1.0)}, "number of requests"),
+        ({"rate_limit": (2.5, 60)}, "number of requests"),
+        ({"rate_limit": (5, math.inf)}, "number of requests"),
+        ({"rate_limit": (200,)}, "unpack"),
     ],
 )
 def test_it_refuses_arguments_that_make_no_sense(arguments: dict[str, Any], reason: str) -> None:

@@ -70,7 +70,7 @@ _BEHAVIOURS: dict[str, Behaviour] = {
     "/body": saying(head(201, "Content-Length: 50"), b"{"),
     "/error-body": saying(head(500, "Content-Length: 50"), b"{"),
 }
-_LARGE = "x" * 8_000_000
+_LARGE = "x" * 4_000_000  # of which the kernel takes a quarter of a million, and TLS another
 
 
 def _after(seconds: float) -> Behaviour:
@@ -126,9 +126,10 @@ class Stage:
     calls: dict[str, list[asyncio.Task[Response]]]
 
     async def is_over(self) -> bool:
-        """Tell whether nothing more of any call is sent: no upload goes on to its end."""
+        """Tell whether nothing goes on: no upload to its end, no connection, no attempt at one."""
         read = self.server.requests
-        return await self.server.has_heard_all() and self.server.requests == read
+        has_heard_all = await self.server.has_heard_all()
+        return has_heard_all and self.server.requests == read and not self.server.clients_sockets
 
     @property
     def all_calls(self) -> list[asyncio.Task[Response]]:
@@ -153,7 +154,7 @@ async def calls_in_all_phases(
     async def greet(_connection: socket.socket, _number: int) -> bool:
         return not is_muted
 
-    with Server(_behave, greet=greet, tls=contexts[0]) as server:
+    with Server(_behave, greet=greet, tls=contexts[0], small_buffers=True) as server:
         client = FanvueClient(
             TOKEN,
             base_url=server.url,
@@ -196,14 +197,13 @@ async def calls_in_all_phases(
             is_muted, connections = True, server.connections
             await start("TLS", lambda: server.connections == connections + EACH)
             server.stop_accepting()
-            await start("connect", lambda: len(pool._in_flight) == len(stage.all_calls))
+            await start("connect", lambda: len(pool.in_flight) == len(stage.all_calls))
             await start("queue", lambda: len(pool.places._waiters) == EACH)
             assert list(stage.calls) == list(PHASES)
             assert not any(call.done() for call in stage.all_calls)
             yield stage
 
 
-@pytest.mark.skip(reason="open: some connections are cut later than it waits for")
 async def test_closing_ends_calls_in_all_phases(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
@@ -227,7 +227,6 @@ async def test_closing_ends_calls_in_all_phases(
     assert slowest < 0.1 * TOLERANCE
 
 
-@pytest.mark.skip(reason="open: some connections are cut later than it waits for")
 async def test_cancels_are_honoured_in_all_phases(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
@@ -248,7 +247,7 @@ async def test_cancels_are_honoured_in_all_phases(
                     assert sum(call.done() for call in stage.all_calls) == done + 1
                 assert not places._waiters
             assert sum(places.take() for _ in range(99)) == EACH * len(WITH_CONNECTION)
-            assert not stage.client._session.pool._in_flight
+            assert not stage.client._session.pool.in_flight
             await stage.client.aclose()
             assert await stage.is_over()
     for phase, seconds in slowest.items():
@@ -360,7 +359,7 @@ async def test_cancels_that_race_our_own_clocks_are_honoured(race: str) -> None:
                 if task.cancel():
                     asked.add(task)
 
-            for number in range(many(3, 20)):
+            for number in range(many(3, 22)):
                 batch = [asyncio.create_task(call()) for _ in range(50)]
                 if number % 2:  # a loop that is busy then finds both due in one turn
                     loop.call_later(0.03, time.sleep, 0.04)
@@ -429,9 +428,10 @@ async def test_a_client_belongs_to_one_thread(client: FanvueClient, fake: FakeFa
 
 
 _BEGINNING = """
-import asyncio, os, sys, time
+import asyncio, logging, os, sys, time
 from fanvue_async import ClientStateError, FanvueClient
 
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # no word about turns that take their time
 url, user = sys.argv[1:]
 client = FanvueClient("lifecycle-token", base_url=url, timeout=5)
 """
@@ -444,6 +444,10 @@ print("done", flush=True)
 """
 
 _INTERRUPTED = """
+import signal
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+
 async def main():
     async with client:
         await client.chats.create(user)
