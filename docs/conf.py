@@ -29,6 +29,7 @@ nitpicky = True
 myst_enable_extensions = ["alert"]  # > [!NOTE], which reads well on a repository's page too
 myst_heading_anchors = 3
 
+add_module_names = False  # the page says where each is imported from
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"

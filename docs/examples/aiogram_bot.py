@@ -12,6 +12,7 @@ APIs, FANVUE_URL and TELEGRAM_URL may name servers on this machine.
 
 import asyncio
 import logging
+import math
 import os
 
 from aiogram import Bot, Dispatcher, F
@@ -53,7 +54,8 @@ def explain(error: FanvueError) -> str:
         case NotContactableError():
             return "This user cannot be contacted."
         case RateLimitError(retry_after=seconds):
-            return f"Too many requests. Try again in {60 if seconds is None else seconds:.0f} s."
+            seconds = 60 if seconds is None else math.ceil(seconds)
+            return f"Too many requests. Try again in {seconds} s."
         case TransportError() | ServerError() | DeadlineExceededError():
             if error.maybe_processed:
                 return "Fanvue did not confirm it. Look whether the chat is there, or try again."

@@ -11,6 +11,7 @@ To try it without the real API, FANVUE_URL may name a server on this machine.
 """
 
 import logging
+import math
 import os
 from collections.abc import AsyncIterator
 
@@ -72,7 +73,7 @@ async def fanvue_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return web.json_response({"detail": "This user cannot be contacted."}, status=409)
     except RateLimitError as error:
         seconds = 60 if error.retry_after is None else error.retry_after
-        headers = {"Retry-After": f"{seconds:.0f}"}
+        headers = {"Retry-After": f"{math.ceil(seconds)}"}
         document = {"detail": "Too many requests to Fanvue."}
         return web.json_response(document, status=429, headers=headers)
     except (TransportError, ServerError, DeadlineExceededError) as error:

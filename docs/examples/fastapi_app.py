@@ -14,6 +14,7 @@ the real API, FANVUE_URL may name a server on this machine.
 
 import json
 import logging
+import math
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -94,7 +95,7 @@ async def not_allowed(_: Request, __: FanvueError) -> JSONResponse:
 async def rate_limited(_: Request, error: RateLimitError) -> JSONResponse:
     """Answer 429 and pass on when to come back."""
     seconds = 60 if error.retry_after is None else error.retry_after
-    headers = {"Retry-After": f"{seconds:.0f}"}
+    headers = {"Retry-After": f"{math.ceil(seconds)}"}
     return JSONResponse({"detail": "Too many requests to Fanvue."}, 429, headers)
 
 

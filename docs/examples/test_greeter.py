@@ -8,6 +8,8 @@ Install and run::
 In real life the plugin is named in the ``conftest.py`` at the root of the tests instead.
 """
 
+import math
+
 import pytest
 
 from fanvue_async import FanvueClient, NotContactableError, RateLimitError, ServerError
@@ -26,7 +28,8 @@ async def greet(fanvue: FanvueClient, user: str) -> str:
     except NotContactableError:
         return "not contactable"
     except RateLimitError as error:
-        return f"again in {error.retry_after:.0f} s"
+        seconds = 60 if error.retry_after is None else error.retry_after
+        return f"again in {math.ceil(seconds)} s"
     return "greeted"
 
 

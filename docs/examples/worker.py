@@ -88,7 +88,7 @@ async def open_chat(fanvue: FanvueClient, user: str, gate: Gate) -> str:
         try:
             await fanvue.chats.create(user)
         except RateLimitError as error:  # the refused request did nothing: the same user again
-            gate.close_for(60 if error.retry_after is None else error.retry_after)
+            gate.close_for(60 if error.retry_after is None else max(1, error.retry_after))
         except UnsupportedVersionError:  # a 400 too, but not about this user
             raise
         except SETTLED as error:

@@ -1,4 +1,4 @@
-"""What was measured, as a picture."""
+"""What was measured, as a picture that a phone shows whole."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from benchmarks.calls import BEST, HTTPX, NAIVE, SDK, TENACITY
+from benchmarks.spread import Spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from benchmarks.calls import Contender
     from benchmarks.report import Result
     from benchmarks.speed import Cell
-    from benchmarks.spread import Spread
 
-_WIDTH, _HEIGHT, _MARGIN = 880, 660, 36
-_COLUMNS_TOP, _COLUMNS_BOTTOM = 132, 336
-_BARS_TOP = 432
+_WIDTH, _MARGIN = 400, 20
+_ROOM = _WIDTH - 2 * _MARGIN
+_ROW, _BAR = 18, 12
 _CLASSES = {SDK: "sdk", NAIVE: "naive", BEST: "best", TENACITY: "tenacity", HTTPX: "httpx"}
 _STYLE = """
 text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2933 }
-.title { font-size: 20px; font-weight: 600 }
+.title { font-size: 18px; font-weight: 600 }
 .head { font-size: 14px; font-weight: 600 }
-.quiet { fill: #66707c; font-size: 12px }
+.quiet { fill: #5d6773; font-size: 12px }
 .strong { font-weight: 600 }
 .card { fill: #ffffff; stroke: #dfe3e8 }
 .line { stroke: #b9c1cb }
-.whisker { stroke: #1f2933; stroke-opacity: .55 }
-.sdk { fill: #0b8f6a } .naive { fill: #7c8b9d } .best { fill: #a9b5c2 }
-.tenacity { fill: #d0d7df } .httpx { fill: #d9a441 }
+.whisker { stroke: #1f2933; stroke-opacity: .6 }
+.sdk { fill: #0b8f6a } .naive { fill: #5f86b8 } .best { fill: #a5c0de }
+.tenacity { fill: #b7a3d0 } .httpx { fill: #d9a441 }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e6eaef } .quiet { fill: #97a3b0 }
-  .card { fill: #11161d; stroke: #2a323d } .line { stroke: #465160 }
+  text { fill: #e6eaef } .quiet { fill: #9ba6b3 }
+  .card { fill: #131416; stroke: #303335 } .line { stroke: #465160 }
   .whisker { stroke: #e6eaef }
-  .sdk { fill: #2fc598 } .naive { fill: #8796a8 } .best { fill: #637183 }
-  .tenacity { fill: #455262 } .httpx { fill: #c08f37 }
+  .sdk { fill: #2fc598 } .naive { fill: #6f98cc } .best { fill: #3f5f87 }
+  .tenacity { fill: #7b659c } .httpx { fill: #c08f37 }
 }
 """
 
@@ -44,102 +44,110 @@ def draw(result: Result) -> str:
     """Draw the calls on asyncio and the memory, readable on light and on dark pages."""
     cells = [cell for cell in result.cells if cell.loop == "asyncio"]
     (fifty,) = (cell for cell in cells if cell.concurrency == 50)
-    cpu = {c: fifty.cpu(c).median for c in _CLASSES if fifty.has(c)}
-    right = _WIDTH / 2 + _MARGIN / 2
-    width = _WIDTH / 2 - 1.5 * _MARGIN
-    parts = [
-        f'<rect class="card" x=".5" y=".5" width="{_WIDTH - 1}" height="{_HEIGHT - 1}" rx="10"/>',
-        _text(_MARGIN, 48, "What one call costs the client", "title"),
-        *_legend(_MARGIN, 80),
-        *_columns(cells),
-        *_bars(_MARGIN, width, "CPU per call, 50 at once", "µs", cpu),
-        *_bars(right, width, "Memory per waiting call, 10,000 at once", "bytes", result.memory),
-    ]
-    label = "Bar charts of what one call costs, the numbers of which stand in performance.md"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
-        f' width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{label}">\n'
-        f"<style>{_STYLE}</style>\n" + "\n".join(parts) + "\n</svg>\n"
-    )
+    picture = _Picture()
+    picture.text("What one call costs the client", "title", room=40)
+    picture.text("Less is better. Thin lines: half of the rounds lie there.", "quiet", room=22)
+    picture.room(6)
+    for contender in _CLASSES:
+        picture.legend(contender)
+    picture.text("CPU per call in µs, by calls at once", "head", room=36)
+    picture.cells(cells)
+    picture.text("The same with httpx, 50 at once", "head", room=38)
+    picture.bars(_cpu(fifty, _CLASSES), " µs")
+    picture.text("Memory per waiting call, 10,000 at once", "head", room=38)
+    picture.bars({c: Spread.of([value]) for c, value in result.memory.items()}, " bytes")
+    if HTTPX in result.memory:
+        picture.text(f"httpx: {HTTPX.most_at_once:,} at once", "quiet", room=20)
+    return picture.svg()
 
 
-def _legend(x: float, y: float) -> Iterator[str]:
-    for contender, style in _CLASSES.items():
-        yield f'<rect class="{style}" x="{x:.1f}" y="{y - 10}" width="12" height="12" rx="2"/>'
-        yield _text(x + 18, y, contender.name, "strong" if contender is SDK else "")
-        x += 44 + (8.0 if contender is SDK else 6.7) * len(contender.name)
+def _cpu(cell: Cell, contenders: Iterable[Contender]) -> dict[Contender, Spread]:
+    return {c: cell.cpu(c) for c in contenders if cell.has(c)}
 
 
-def _columns(cells: list[Cell]) -> Iterator[str]:
-    """Draw a group of columns for each number of calls at once, without httpx."""
-    yield _text(_MARGIN, _COLUMNS_TOP - 12, "CPU per call in µs, by calls at once", "head")
-    contenders = [c for c in _CLASSES if c is not HTTPX]
-    top = max(cell.cpu(c).high for cell in cells for c in contenders if cell.has(c))
-    scale = (_COLUMNS_BOTTOM - _COLUMNS_TOP - 24) / top
-    group = (_WIDTH - 2 * _MARGIN) / len(cells)
-    width = 36.0
-    for index, cell in enumerate(cells):
-        left = _MARGIN + group * (index + 0.5) - (width + 6) * len(contenders) / 2
-        for position, contender in enumerate(contenders):
-            if cell.has(contender):
-                x = left + (width + 6) * position
-                yield from _column(x, width, scale, contender, cell.cpu(contender))
-        at_once = "one at a time" if cell.concurrency == 1 else f"{cell.concurrency:,} at once"
-        middle = _MARGIN + group * (index + 0.5)
-        yield _text(middle, _COLUMNS_BOTTOM + 20, at_once, anchor="middle")
-        if not cell.is_fine:
-            yield _text(
-                middle, _COLUMNS_BOTTOM + 36, "too noisy to claim", "quiet", anchor="middle"
-            )
-    yield (
-        f'<path class="line" d="M{_MARGIN} {_COLUMNS_BOTTOM}.5H{_WIDTH - _MARGIN}" fill="none"/>'
-    )
-    note = "Less is better. Thin lines: a quarter of the rounds lies below, a quarter above."
-    yield _text(_MARGIN, _COLUMNS_BOTTOM + 60, note, "quiet")
+class _Picture:
+    """A column of texts and bars, from the top down."""
 
+    def __init__(self) -> None:
+        self._y = 0
+        self._parts: list[str] = []
 
-def _column(
-    x: float, width: float, scale: float, contender: Contender, cpu: Spread
-) -> Iterator[str]:
-    low, height, high = (scale * value for value in (cpu.low, cpu.median, cpu.high))
-    style = _CLASSES[contender]
-    yield (
-        f'<rect class="{style}" x="{x:.1f}" y="{_COLUMNS_BOTTOM - height:.1f}"'
-        f' width="{width}" height="{height:.1f}" rx="2"/>'
-    )
-    middle = x + width / 2
-    yield (
-        f'<path class="whisker" d="M{middle:.1f} {_COLUMNS_BOTTOM - low:.1f}'
-        f'V{_COLUMNS_BOTTOM - high:.1f}"/>'
-    )
-    weight = "strong" if contender is SDK else ""
-    y = _COLUMNS_BOTTOM - max(height, high) - 7
-    yield _text(middle, y, f"{cpu.median:,.0f}", weight, anchor="middle")
+    def room(self, height: int) -> None:
+        """Leave some room."""
+        self._y += height
 
+    def text(self, text: str, style: str, room: int) -> None:
+        """Write a line that takes so much height."""
+        self._y += room
+        self._parts.append(_text(_MARGIN, self._y, text, style))
 
-def _bars(
-    x: float, width: float, title: str, unit: str, values: Mapping[Contender, float]
-) -> Iterator[str]:
-    """Draw a bar for each contender, its name above it."""
-    yield _text(x, _BARS_TOP, title, "head")
-    scale = (width - 90) / max(values.values())
-    for index, (contender, value) in enumerate(values.items()):
-        y = _BARS_TOP + 20 + 38 * index
-        weight = "strong" if contender is SDK else ""
-        length = scale * value
-        name = contender.name
-        if unit == "bytes" and contender is HTTPX:
-            name += f" ({contender.most_at_once:,} at once)"
-        yield _text(x, y + 10, name, f"quiet {weight}")
-        yield (
-            f'<rect class="{_CLASSES[contender]}" x="{x}" y="{y + 15}"'
-            f' width="{length:.1f}" height="12" rx="2"/>'
+    def legend(self, contender: Contender) -> None:
+        """Say which colour a contender has."""
+        self._y += 20
+        self._bar(contender, self._y - 11, _BAR)
+        self._parts.append(_text(_MARGIN + 20, self._y, contender.name, _weight(contender)))
+
+    def cells(self, cells: list[Cell]) -> None:
+        """Draw a group of bars for each number of calls at once, on one scale, without httpx."""
+        groups = [_cpu(cell, [c for c in _CLASSES if c is not HTTPX]) for cell in cells]
+        scale = (_ROOM - 44) / max(cpu.high for group in groups for cpu in group.values())
+        for cell, group in zip(cells, groups, strict=True):
+            at_once = "one at a time" if cell.concurrency == 1 else f"{cell.concurrency:,} at once"
+            self.text(at_once, "", room=26)
+            if not cell.is_fine:
+                noisy = _text(_MARGIN + _ROOM, self._y, "too noisy to claim", "quiet", "end")
+                self._parts.append(noisy)
+            self._rows(group, scale, "")
+
+    def bars(self, values: Mapping[Contender, Spread], unit: str) -> None:
+        """Draw a bar for each contender."""
+        self.room(4)
+        self._rows(values, (_ROOM - 100) / max(value.high for value in values.values()), unit)
+
+    def _rows(self, values: Mapping[Contender, Spread], scale: float, unit: str) -> None:
+        self._y += 4
+        top = self._y
+        for contender, value in values.items():
+            low, length, high = (scale * each for each in (value.low, value.median, value.high))
+            self._bar(contender, self._y + 3, length)
+            self._parts += [
+                f'<path class="whisker" d="M{_MARGIN + low:.1f} {self._y + 9}h{high - low:.1f}"/>',
+                _text(
+                    _MARGIN + max(length, high) + 6,
+                    self._y + 13.5,
+                    f"{value.median:,.0f}{unit}",
+                    _weight(contender),
+                ),
+            ]
+            self._y += _ROW
+        self._parts.append(f'<path class="line" d="M{_MARGIN}.5 {top}V{self._y}"/>')
+
+    def _bar(self, contender: Contender, y: float, length: float) -> None:
+        self._parts.append(
+            f'<rect class="{_CLASSES[contender]}" x="{_MARGIN}" y="{y}"'
+            f' width="{length:.1f}" height="{_BAR}" rx="2"/>'
         )
-        yield _text(x + length + 8, y + 26, f"{value:,.0f} {unit}", weight)
+
+    def svg(self) -> str:
+        """Put the picture together."""
+        height = self._y + 24
+        label = "Bar charts of what one call costs, the numbers of which stand in performance.md"
+        card = (
+            f'<rect class="card" x=".5" y=".5" width="{_WIDTH - 1}" height="{height - 1}" rx="8"/>'
+        )
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}"'
+            f' width="{_WIDTH}" height="{height}" role="img" aria-label="{label}">\n'
+            f"<style>{_STYLE}</style>\n" + "\n".join([card, *self._parts]) + "\n</svg>\n"
+        )
 
 
-def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start") -> str:
+def _weight(contender: Contender) -> str:
+    return "strong" if contender is SDK else ""
+
+
+def _text(x: float, y: float, text: str, style: str, anchor: str = "start") -> str:
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" class="{style.strip()}" text-anchor="{anchor}">'
+        f'<text x="{x:.1f}" y="{y:.1f}" class="{style}" text-anchor="{anchor}">'
         f"{escape(text)}</text>"
     )
