@@ -10,6 +10,7 @@ import asyncio
 import re
 import socket
 import ssl
+import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,6 +43,7 @@ BODY_LIMIT = 1024 * 1024
 _ERROR_BODY_PATIENCE = 1.0
 _WATCH_SECONDS = 0.02
 _CAUSE_LENGTH = 200
+_UNSENT_IS_DROPPED = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: what the kernel still holds
 _QUOTE = re.compile(r"[\n'\"]")  # where aiohttp begins to quote the server's bytes
 _URL = re.compile(r"https?://\S+")
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
@@ -125,8 +127,9 @@ class Sending(aiohttp.BytesPayload):
         if self._transport is None or self._socket is None or self._protocol is None:
             return
         if self._protocol.transport is None or self._transport.is_closing():
-            # In Python 3.11 a TLS transport that aiohttp closed twice can't be aborted.
-            with suppress(OSError, TypeError):  # closed already; uvloop's sockets can't do it
+            with suppress(OSError, TypeError):  # closed already; uvloop's sockets can't shut down
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _UNSENT_IS_DROPPED)
+                # In Python 3.11 a TLS transport that aiohttp closed twice can't be aborted.
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._transport.abort()
 

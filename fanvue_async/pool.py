@@ -14,6 +14,7 @@ from weakref import WeakSet
 
 import aiohttp
 import attrs
+from aiohttp import http_parser
 from multidict import istr
 from yarl import URL
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 logger: logging.Logger = logging.getLogger("fanvue_async")
 logger.addHandler(logging.NullHandler())
 
+_PARSER_IN_PYTHON = http_parser.HttpResponseParser is http_parser.HttpResponseParserPy
 _DEPRECATION = istr("Deprecation")
 _SUNSET = istr("Sunset")
 _NO_LOOP = "the client needs a running event loop of the process that it was made in"
@@ -68,7 +70,11 @@ class _Connector(aiohttp.TCPConnector):
     ) -> aiohttp.connector.Connection:
         connection = await super().connect(req, traces, timeout)
         # Not `if protocol`: one with nothing in its queue is false.
-        while (protocol := connection.protocol) is not None and protocol.should_close:
+        # The parser in pure Python keeps to itself what it did not understand.
+        while (protocol := connection.protocol) is not None and (
+            protocol.should_close
+            or (_PARSER_IN_PYTHON and getattr(protocol._parser, "_tail", None))  # noqa: SLF001
+        ):
             if protocol not in self._used_connections:  # a new one would be like this again
                 break
             connection.close()

@@ -802,13 +802,28 @@ NO_HTTP = [
         pure_python=dict.fromkeys(_WAYS[1:], NoAnswerError),
     ),
     # What stands behind a good answer
-    no_http("1b", "204 + body", head(204) + b"{}", in_pieces=DecodeError, spills=True),
-    no_http("1b", "extra bytes after the body", SUCCESS + b"extra", in_pieces=None, spills=True),
+    no_http(
+        "1b",
+        "204 + body",
+        head(204) + b"{}",
+        in_pieces=DecodeError,
+        pure_python={"whole": DecodeError},
+        spills=True,
+    ),
+    no_http(
+        "1b",
+        "extra bytes after the body",
+        SUCCESS + b"extra",
+        in_pieces=None,
+        pure_python={"whole": None},
+        spills=True,
+    ),
     no_http(
         "1b",
         "extra bytes after the chunks",
         _CHUNKED + b"15\r\n%b\r\n0\r\n\r\nextra" % _BODY,
         in_pieces=None,
+        pure_python={"whole": None},
         spills=True,
     ),
     # The coding

