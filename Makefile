@@ -6,14 +6,17 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench clean
+.PHONY: help demo test check docs bench chaos mutants clean
 
 help:
-	@echo "make demo   create a chat: with FANVUE_ACCESS_TOKEN and USERS=\"uuid …\" on the real API, else on a fake"
-	@echo "make test   run all tests"
-	@echo "make check  lint and type-check"
-	@echo "make docs   build the documentation"
-	@echo "make clean  remove what these commands made"
+	@echo "make demo     create a chat: with FANVUE_ACCESS_TOKEN and USERS=\"uuid …\" on the real API, else on a fake"
+	@echo "make test     run all tests"
+	@echo "make check    lint and type-check"
+	@echo "make docs     build the documentation"
+	@echo "make bench    measure what a call costs"
+	@echo "make chaos    make many calls against a server that does its worst"
+	@echo "make mutants  break the package line by line; the tests must notice"
+	@echo "make clean    remove what these commands made"
 
 demo: $(VENV)/.package
 	@$(BIN)/python docs/examples/create_chat.py $(USERS)
@@ -33,6 +36,12 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+chaos: $(VENV)/.dev
+	$(BIN)/python tests/faults/chaos.py $(ARGS)
+
+mutants: $(VENV)/.mutants
+	$(BIN)/python tests/mutants/run.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
@@ -54,4 +63,9 @@ $(VENV)/.dev: $(VENV)/.package requirements-dev.txt requirements-test.txt requir
 $(VENV)/.docs: $(VENV)/.dev requirements-docs.txt
 	@echo "Installing what the documentation and its recipes need …"
 	@$(PIP) install --requirement requirements-docs.txt --constraint constraints.txt || { echo "The documentation's dependencies could not be installed; is a package index within reach of pip?"; exit 1; }
+	@touch $@
+
+$(VENV)/.mutants: $(VENV)/.dev requirements-mutants.txt
+	@echo "Installing what makes the mutants …"
+	@$(PIP) install --requirement requirements-mutants.txt --constraint constraints.txt || { echo "What makes the mutants could not be installed; is a package index within reach of pip?"; exit 1; }
 	@touch $@

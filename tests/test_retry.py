@@ -8,11 +8,12 @@ import random
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fanvue_async import RetryPolicy
+from fanvue_async import RetryEvent, RetryPolicy
 from fanvue_async.errors import NoAnswerError, NotSentError
 from fanvue_async.retry import (
     TRANSIENT_STATUSES,
@@ -383,6 +384,14 @@ async def test_stops_at_max_attempts(attempts: int) -> None:
     assert script.attempts == len(script.waits) == attempts - 1
 
 
+async def test_a_value_ends_it() -> None:
+    """What succeeded is not sent again, however many attempts are left."""
+    script = Script(_lost(), Outcome("value"), max_attempts=10)
+
+    assert (await script.run()).value == "value"
+    assert script.attempts == 1
+
+
 async def test_what_is_not_repeatable_ends_it() -> None:
     """A repetition that ends in a 404, say, is not repeated again."""
     final = Outcome[Any](error=NotSentError(), repeatable=False)
@@ -410,6 +419,16 @@ async def test_waits_grow_from_retry_to_retry() -> None:
     await script.run()
 
     assert script.waits == [0.5, 1.0, 2.0, 4.0, 8.0]
+
+
+async def test_a_wait_is_slept_once() -> None:
+    """The sleep is the one that was handed over, and tenacity adds none of its own."""
+    script = Script(_lost(10.0), Outcome("value"))
+
+    async with asyncio.timeout(5):
+        await script.run()
+
+    assert script.waits == [10.0]
 
 
 async def test_each_wait_is_announced_with_what_it_is_for() -> None:
@@ -592,3 +611,13 @@ def test_an_outcome_is_not_compared_by_value() -> None:
         None,
     )
     assert _lost().value is None
+
+
+def test_an_event_is_a_value() -> None:
+    """A hook may keep or compare what it was told; nobody changes it afterwards."""
+    event = RetryEvent("POST /chats", 1, 0.5, 503, "ServerError", 0.1)
+
+    assert event == attrs.evolve(event) != attrs.evolve(event, attempt=2)
+    assert len({event, attrs.evolve(event)}) == 1
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        event.wait = 0.0  # type: ignore[misc] # what is tried here

@@ -124,6 +124,20 @@ def test_loads_reads_json_in_utf_8(content: bytes, value: object) -> None:
     assert wire.loads(content) == value
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", "\n", "\r"], ids=ascii)
+def test_the_blanks_of_json_may_surround_a_document(blank: str) -> None:
+    """RFC 8259 has four of them, which mean nothing before and behind a value."""
+    assert wire.loads(f"{blank}[5]{blank}".encode()) == [5]
+
+
+@pytest.mark.parametrize("blank", ["\v", "\f", "\x00", "\x1c", "\u0085", "\u00a0"], ids=ascii)
+def test_other_blanks_are_no_json(blank: str) -> None:
+    """What is blank to Python only is refused, before a document and behind it."""
+    for text in (f"{blank}[5]", f"[5]{blank}"):
+        with pytest.raises(wire.MalformedBodyError):
+            wire.loads(text.encode())
+
+
 @settings(deadline=None)
 @given(content=st.binary() | st.text().map(str.encode))
 def test_loads_reads_any_bytes_or_refuses_them(content: bytes) -> None:
@@ -289,3 +303,13 @@ def test_a_uuid_object_is_written_in_lower_case(value: UUID) -> None:
 def test_other_types_are_no_uuid(value: Any) -> None:
     """Nothing is turned into text in the hope that it is meant so."""
     assert wire.uuid_text(value) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "can_be_sent"),
+    [("", True), ("ü\U0001f600\x00", True), ("\ud83d", False), ("a\udcffb", False)],
+    ids=ascii,
+)
+def test_a_lone_surrogate_cannot_be_sent(text: str, *, can_be_sent: bool) -> None:
+    """Python's text can hold half a character, which has no UTF-8."""
+    assert wire.is_unicode(text) is can_be_sent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,3 +21,15 @@ class Mutant(NamedTuple):
     new: str
     tests: tuple[str, ...]
     """Tests below ``tests/``, each of which must fail."""
+
+    def applied_to(self, text: str) -> str:
+        """Return the text of the file with the line broken.
+
+        Raises:
+            LookupError: the line is not there exactly once.
+
+        """
+        line = re.compile(rf"^( *){re.escape(self.old)}$", re.MULTILINE)
+        if (count := len(line.findall(text))) != 1:
+            raise LookupError(f"{count} lines like it")
+        return line.sub(lambda found: f"{found[1]}{self.new}", text)

@@ -35,16 +35,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="security|values|generated", default=[])
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--only", default="", help="a part of the rules or lines to try")
+    parser.add_argument("--only", default="", help="a part of the rules, lines or functions to try")
     arguments = parser.parse_args()
-    kinds = arguments.kinds or ["security", "values", "generated"]
     tables = {"security": SECURITY, "values": VALUES}
+    kinds = arguments.kinds or [*tables, "generated"]
+    if unknown := {*kinds} - {*tables, "generated"}:
+        parser.error(f"no such kind: {', '.join(sorted(unknown))}")
     started, bad = time.monotonic(), 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as work:
         trees = [_tree(Path(work) / str(number)) for number in range(arguments.processes)]
         for kind in kinds:
+            print(f"{kind}:", flush=True)
             if kind == "generated":
-                bad += survivors.run(trees[0], _environment(trees[0]), arguments.processes)
+                environment = _environment(trees[0])
+                bad += survivors.run(trees[0], environment, arguments.processes, arguments.only)
             else:
                 chosen = [m for m in tables[kind] if arguments.only in f"{m.rule}\n{m.old}"]
                 bad += _try_all(chosen, trees)
@@ -77,6 +81,9 @@ def _environment(tree: Path) -> dict[str, str]:
 def _try_all(mutants: list[Mutant], trees: list[Path]) -> int:
     """Try the mutants of a table, print it, and count what is not as it should be."""
     named = sorted({test for mutant in mutants for test in mutant.tests})
+    if not named:
+        print("none of that name")
+        return 0
     if failed := _failing(named, trees[0]):
         print("Without any mutant these fail already:", *failed, sep="\n  ")
         return len(failed)
@@ -96,6 +103,7 @@ def _try_all(mutants: list[Mutant], trees: list[Path]) -> int:
         for mutant, verdict in zip(mutants, pool.map(judge, mutants), strict=True):
             bad += verdict != "killed"
             print(f"{verdict:<10} {mutant.rule}  [{mutant.file}: {mutant.new}]", flush=True)
+    print(f"{len(mutants)} mutants, {len(mutants) - bad} killed", flush=True)
     return bad
 
 
@@ -103,18 +111,21 @@ def _judge(mutant: Mutant, tree: Path) -> str:
     """Break the line, run its tests, mend it."""
     file = tree / mutant.file
     whole = file.read_text()
-    lines = re.findall(rf"^[ ]*{re.escape(mutant.old)}$", whole, re.MULTILINE)
-    if len(lines) != 1:
-        return f"{len(lines)} lines like it"
-    indentation = " " * (len(lines[0]) - len(lines[0].lstrip()))
-    file.write_text(whole.replace(f"{lines[0]}\n", f"{indentation}{mutant.new}\n"))
+    try:
+        broken = mutant.applied_to(whole)
+    except LookupError as error:
+        return f"STALE, {error}"
+    file.write_text(broken)
     try:
         failed = _failing(mutant.tests, tree)
     except RuntimeError as error:
-        return f"broken: {error}"
+        return f"BROKEN {error}"
+    except subprocess.TimeoutExpired:
+        return "killed"  # whoever runs the tests would notice
     finally:
         file.write_text(whole)
-    missed = [test for test in mutant.tests if not any(name.startswith(test) for name in failed)]
+    of_test = {test: re.compile(rf"{re.escape(test)}(?!\w)") for test in mutant.tests}
+    missed = [test for test, name in of_test.items() if not any(map(name.match, failed))]
     return f"SURVIVED {', '.join(missed)}" if missed else "killed"
 
 

@@ -16,6 +16,14 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "raise MalformedBodyError(None)",
     ): "loads() catches it and gives a reason of its own",
     (
+        'raise MalformedBodyError(f"{text[:20]} is too large")',
+        "raise MalformedBodyError(None)",
+    ): "loads() catches it and gives a reason of its own",
+    (
+        'raise MalformedBodyError(f"{text[:20]} is too large")',
+        'raise MalformedBodyError(f"{text[:21]} is too large")',
+    ): "loads() catches it and gives a reason of its own",
+    (
         "if self._left < self._capacity:",
         "if self._left <= self._capacity:",
     ): "a full quota is set to what it is",

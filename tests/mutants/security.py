@@ -115,6 +115,13 @@ MUTANTS = (
         ("test_security.py::test_no_log_shows_the_token",),
     ),
     Mutant(
+        "3 what is logged of a header echoes no token",
+        _POOL,
+        'clean(redact(headers.get(name, "not said")), _HEADER_LENGTH)',
+        'clean(headers.get(name, "not said"), _HEADER_LENGTH)',
+        ("mutants/test_security_rules.py::test_an_announcement_echoes_no_token",),
+    ),
+    Mutant(
         "4 the grammar of a token is checked",
         _AUTH,
         "if not isinstance(token, str) or not _B64TOKEN.fullmatch(token):",
@@ -140,6 +147,13 @@ MUTANTS = (
             "test_auth.py::test_a_refused_token_is_not_shown",
             "test_security.py::test_no_error_of_a_setting_shows_the_token",
         ),
+    ),
+    Mutant(
+        "4 nor a proxy's password",
+        _CONFIG,
+        "parts = _proxy_parts(url.reveal())",
+        "text = url.reveal(); parts = _proxy_parts(text)",
+        ("test_config.py::test_no_refusal_of_a_setting_shows_the_password_of_a_proxy",),
     ),
     Mutant(
         "5 http is for this machine only",
@@ -222,6 +236,13 @@ MUTANTS = (
         ("test_client.py::test_a_refused_argument_opens_no_connection",),
     ),
     Mutant(
+        "7 a path is checked to its end",
+        _CONFIG,
+        "_PATH.fullmatch(path) is not None",
+        "_PATH.match(path) is not None",
+        ("test_client.py::test_a_refused_argument_opens_no_connection",),
+    ),
+    Mutant(
         "7 a path does not leave the base URL",
         _CONFIG,
         "and not _DOT_SEGMENT.search(path)",
@@ -266,16 +287,16 @@ MUTANTS = (
     Mutant(
         "9 reading ends at the cap",
         _EXCHANGE,
-        "while size <= limit and (piece := await content.readany()):",
+        "while size <= BODY_LIMIT and (piece := await content.readany()):",
         "while piece := await content.readany():",
         ("faults/test_memory.py::test_a_bomb_does_not_go_off",),
     ),
     Mutant(
-        "9 an error's body has a smaller one",
-        _EXCHANGE,
-        "await _read_content(response, answer, _ERROR_BODY_LIMIT)",
-        "await _read_content(response, answer, BODY_LIMIT * 1024)",
-        ("faults/test_memory.py::test_a_bomb_does_not_go_off",),
+        "9 so has a head",
+        _POOL,
+        "trace_configs=traces,",
+        "trace_configs=traces, max_field_size=1024 * 1024, max_headers=1024 * 1024,",
+        ("test_exchange.py::test_a_head_out_of_all_proportion",),
     ),
     Mutant(
         "10 no cookie is kept",
@@ -350,6 +371,13 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "14 another process is refused in the very same loop",
+        _POOL,
+        "if loop is not self._loop or os.getpid() != self._process:",
+        "if loop is not self._loop:",
+        ("test_security.py::test_a_child_is_refused_in_its_parents_loop_too",),
+    ),
+    Mutant(
         "14 also without a loop",
         _POOL,
         "return _NO_LOOP",
@@ -383,8 +411,8 @@ MUTANTS = (
     Mutant(
         "15 so is what is logged of one",
         _POOL,
-        'clean(headers.get(name, "not said"), _HEADER_LENGTH)',
-        'headers.get(name, "not said")',
+        'clean(redact(headers.get(name, "not said")), _HEADER_LENGTH)',
+        'redact(headers.get(name, "not said"))',
         ("mutants/test_security_rules.py::test_an_announcement_is_logged_in_one_line",),
     ),
     Mutant(

@@ -24,13 +24,14 @@ _PYTEST = ("-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:randomly", "-p", "no
 _CAST = re.compile(r"cast\((?:None|\"[^\"]*\"),")
 
 
-def run(tree: Path, environment: Mapping[str, str], processes: int) -> int:
+def run(tree: Path, environment: Mapping[str, str], processes: int, only: str) -> int:
     """Run mutmut in ``tree`` and count the survivors that nobody has explained."""
+    chosen = [f"*{only}*"] if only else []
     shutil.copy(tree / "tests/mutants/mutmut.cfg", tree / "setup.cfg")
     log = tree / "mutmut.log"
     with log.open("w") as output:
         done = subprocess.run(  # noqa: S603 - a development dependency
-            [sys.executable, *_MUTMUT, "run", "--max-children", str(processes)],
+            [sys.executable, *_MUTMUT, "run", "--max-children", str(processes), *chosen],
             cwd=tree,
             # Not PYTHONPATH: mutmut has its own copy of the package imported.
             env={key: value for key, value in environment.items() if key != "PYTHONPATH"},

@@ -9,11 +9,10 @@ import pytest
 from support.stages import LoopServer, say
 from support.users import USER
 
-from fanvue_async import APIError
+from fanvue_async import APIError, FanvueClient
 from mutants import TESTS
 
 if TYPE_CHECKING:
-    from fanvue_async import FanvueClient
     from fanvue_async.testing import FakeFanvue
 
 
@@ -35,6 +34,19 @@ async def test_an_announcement_is_logged_in_one_line(caplog: pytest.LogCaptureFi
     assert message.isprintable()
     assert r"\udcff%s{0}" in message
     assert len(message) < 500
+
+
+async def test_an_announcement_echoes_no_token(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that repeats what it was sent does not bring the token into the log."""
+    answer = b"HTTP/1.1 201 Created\r\nSunset: of fanvue-token\r\nContent-Length: 15\r\n\r\n"
+    async with (
+        LoopServer(say(answer + b'{"message":"x"}')) as server,
+        FanvueClient("fanvue-token", base_url=server.url) as client,
+    ):
+        await client.chats.create(USER)
+
+    (message,) = [r.getMessage() for r in caplog.records if r.name == "fanvue_async"]
+    assert "Sunset: of [token]" in message
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 429])

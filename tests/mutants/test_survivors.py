@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from fanvue_async import APIError, ConfigurationError, FanvueClient
+from fanvue_async import (
+    APIError,
+    ConfigurationError,
+    FanvueClient,
+    InvalidRequestError,
+    VersionSunsetError,
+)
 
 
 class _Half:
@@ -42,3 +48,5 @@ def test_an_error_that_was_told_nothing_claims_nothing() -> None:
         "request_id": None,
         "headers": {},
     }
+    assert InvalidRequestError().errors == ()
+    assert VersionSunsetError().next_version is None
