@@ -91,7 +91,7 @@ class Bearer:
 class Credential:
     """What one client or view authorizes its requests with: a fixed token or a provider."""
 
-    __slots__ = ("_bearer", "_provider")
+    __slots__ = ("_bearer", "_provider", "fixed")
 
     def __init__(self, source: Secret, name: str) -> None:
         """Check ``source``, which ``name`` names for the user.
@@ -102,9 +102,11 @@ class Credential:
         """
         self._bearer: Bearer | None = None
         self._provider: TokenProvider | None = None
+        self.fixed: Bearer | None = None
+        """The fixed token; None if a provider must be asked."""
         if isinstance(source.reveal(), str):
-            self._bearer = _bearer(source)
-            if self._bearer is None:
+            self._bearer = self.fixed = _bearer(source)
+            if self.fixed is None:
                 raise ConfigurationError(message=f"{name} {_RULE}")
         elif _is_provider(source.reveal()):
             self._provider = source.reveal()
@@ -127,11 +129,6 @@ class Credential:
         """The account as the provider names it now, which may be at any time."""
         named = getattr(self._provider, "account", None)
         return named if isinstance(named, str) else None
-
-    @property
-    def fixed(self) -> Bearer | None:
-        """The fixed token; None if a provider must be asked."""
-        return self._bearer if self._provider is None else None
 
     async def fetch(self) -> Bearer | None:
         """Ask the provider for its token; None if what it gave is no valid one."""

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.base_protocol import BaseProtocol
-    from aiohttp.http import StreamWriter
     from yarl import URL
 
 BODY_LIMIT = 1024 * 1024
@@ -108,11 +107,13 @@ class Sending(aiohttp.BytesPayload):
         content_length: int | None,  # noqa: ARG002 - it is the length of the whole body
     ) -> None:
         """Note what is known, then write the body."""
-        stream = cast("StreamWriter", writer)
-        transport = self._transport = stream.transport
+        stream: Any = writer  # the abstract one lacks what the only one of aiohttp has
+        transport: asyncio.Transport | None = stream.transport
+        self._transport = transport
         self.left = transport is not None and not transport.is_closing()
         self._socket = transport.get_extra_info("socket") if transport is not None else None
-        protocol = self._protocol = stream.protocol
+        protocol: BaseProtocol = stream.protocol
+        self._protocol = protocol
         self.reused = protocol in self._used_connections
         if not self.reused:
             self._used_connections.add(protocol)
@@ -127,7 +128,8 @@ class Sending(aiohttp.BytesPayload):
         if self._transport is None or self._socket is None or self._protocol is None:
             return
         if self._protocol.transport is None or self._transport.is_closing():
-            with suppress(OSError, TypeError):  # closed already; uvloop's sockets can't shut down
+            # It is closed already, or one of uvloop's, which can't shut down.
+            with suppress(OSError, TypeError, ValueError):
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _UNSENT_IS_DROPPED)
                 # In Python 3.11 a TLS transport that aiohttp closed twice can't be aborted.
                 self._socket.shutdown(socket.SHUT_RDWR)

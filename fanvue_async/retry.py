@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fanvue_async.errors import FanvueError
 
 _T = TypeVar("_T")
+_NO_VALUE: Any = None
 
 # 520 to 527, 529 and 530 are what proxies such as Cloudflare answer for an origin they can't reach.
 TRANSIENT_STATUSES = frozenset({500, 502, 503, 504, *range(520, 528), 529, 530})
@@ -48,7 +49,8 @@ class RetryEvent:
 class Outcome(Generic[_T]):
     """What an attempt came to: a value or an error, and whether it may be sent again."""
 
-    value: _T | None = None
+    value: _T = _NO_VALUE
+    """The value, if there is no error."""
     error: FanvueError | None = None
     repeatable: bool = False
     stale: bool = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import aiohttp
 import attrs
@@ -133,7 +133,7 @@ class Session:
         if outcome.error is not None:
             outcome = await self._recover(call, outcome)
         if outcome.error is None:
-            return cast("_T", outcome.value)
+            return outcome.value
         # Raised here, outside of any `except` and with nothing left in this frame, so that the
         # error has no chain, forms no cycle, and leads a debugger to no header or answer.
         error = outcome.error

@@ -13,6 +13,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fanvue_async.exchange import Answer
+
 _M = TypeVar("_M", bound=attrs.AttrsInstance)
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -26,12 +28,13 @@ def _finite(text: str) -> float:
     """Read a number, which may be too large for one."""
     number = float(text)
     if math.isinf(number):
-        raise MalformedBodyError(f"{text[:20]} is too large")
+        raise ValueError
     return number
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise MalformedBodyError(f"{name} is not JSON")
+def _refuse_constant(_: str) -> NoReturn:
+    """Refuse NaN and Infinity, which JSON does not know."""
+    raise ValueError
 
 
 _WHITESPACE = " \t\n\r"  # of JSON; str.strip() alone knows more
@@ -77,16 +80,16 @@ def items_of(document: Any) -> list[Any] | None:
     return cast("list[Any]", document) if isinstance(document, list) else None
 
 
-def reader(model: type[_M]) -> Callable[[bytes], _M]:
-    """Make the function that reads ``model`` from a body.
+def reader(model: type[_M]) -> Callable[[Answer], _M]:
+    """Make the function that reads ``model`` from an answer's body.
 
     A field ``next_version`` is read from ``nextVersion``. Fields that the model does not know
     are ignored, so that the API can add some; types are checked by the model's own validators.
     """
     names = [(_camel(field.name), field.name) for field in attrs.fields(model)]
 
-    def read(content: bytes) -> _M:
-        document = loads(content)
+    def read(answer: Answer) -> _M:
+        document = loads(answer.content)
         if not isinstance(document, dict):
             raise MalformedBodyError(f"a {type(document).__name__} where an object should be")
         fields = fields_of(document)
@@ -113,17 +116,13 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def is_uuid(text: str) -> bool:
-    """Tell whether ``text`` is the canonical 36-character form of a UUID (RFC 9562), in any case.
-
-    ``uuid.UUID(text)`` is no such check: it takes braces, ``urn:uuid:`` and misplaced hyphens,
-    and reads ``+f1b…`` as another UUID, which would be another user.
-    """
-    return _UUID.fullmatch(text) is not None
-
-
 def uuid_text(value: UUID | str) -> str | None:
-    """Write a UUID as the API does, in lower case; None if ``value`` is none."""
+    """Write a UUID as the API does, in lower case; None if ``value`` is none.
+
+    A text must be the canonical form of 36 characters (RFC 9562), in any case. ``uuid.UUID(text)``
+    is no such check: it takes braces, ``urn:uuid:`` and misplaced hyphens, and reads ``+f1b…`` as
+    another UUID, which would be another user.
+    """
     if isinstance(value, UUID):
         return str(value)
-    return value.lower() if isinstance(value, str) and is_uuid(value) else None
+    return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None

@@ -24,8 +24,6 @@ class CreatedChat:
     """What the API says; its wording is not documented."""
 
 
-_read_created_chat = wire.reader(CreatedChat)
-
 # https://api.fanvue.com/docs/api-reference/overview (createChat)
 # Idempotent is assumed: a chat is identified by the user, and creating one sends the user nothing.
 # Documented for 400 are the version error and {message} of contactability.
@@ -33,7 +31,7 @@ _CREATE = Operation(
     "POST",
     "/chats",
     idempotent=True,
-    read=lambda answer: _read_created_chat(answer.content),
+    read=wire.reader(CreatedChat),
     bare_message=NotContactableError,
 )
 

@@ -12,18 +12,6 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         'value = re.split(r"[?#]", value, maxsplit=2)[0]',
     ): "only the first part is used, however many there are",
     (
-        'raise MalformedBodyError(f"{name} is not JSON")',
-        "raise MalformedBodyError(None)",
-    ): "loads() catches it and gives a reason of its own",
-    (
-        'raise MalformedBodyError(f"{text[:20]} is too large")',
-        "raise MalformedBodyError(None)",
-    ): "loads() catches it and gives a reason of its own",
-    (
-        'raise MalformedBodyError(f"{text[:20]} is too large")',
-        'raise MalformedBodyError(f"{text[:21]} is too large")',
-    ): "loads() catches it and gives a reason of its own",
-    (
         "if self._left < self._capacity:",
         "if self._left <= self._capacity:",
     ): "a full quota is set to what it is",

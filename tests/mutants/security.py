@@ -259,15 +259,15 @@ MUTANTS = (
     Mutant(
         "8 Python's own parser is no check of a UUID",
         _WIRE,
-        "return value.lower() if isinstance(value, str) and is_uuid(value) else None",
+        "return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None",
         "return str(UUID(value)) if isinstance(value, str) else None",
         ("test_security.py::test_what_is_no_uuid_opens_no_connection",),
     ),
     Mutant(
         "8 a UUID is checked to its end",
         _WIRE,
-        "return _UUID.fullmatch(text) is not None",
-        "return _UUID.match(text) is not None",
+        "isinstance(value, str) and _UUID.fullmatch(value)",
+        "isinstance(value, str) and _UUID.match(value)",
         ("test_security.py::test_what_is_no_uuid_opens_no_connection",),
     ),
     Mutant(

@@ -1025,8 +1025,8 @@ MUTANTS = (
     Mutant(
         "a provider's token is not fixed",
         "fanvue_async/auth.py",
-        "return self._bearer if self._provider is None else None",
-        "return self._bearer",
+        "self._provider = source.reveal()",
+        "self._provider = source.reveal(); self.fixed = Bearer('x')",
         ("test_auth.py::test_a_provider_is_asked_for_each_request",),
     ),
     Mutant(
