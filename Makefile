@@ -5,12 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Python's development mode, but for what it does to malloc: that is for extensions in C.
+TEST := PYTHONDEVMODE=1 PYTHONMALLOC=pymalloc $(BIN)/python -m pytest --numprocesses=auto
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench chaos mutants clean
+.PHONY: help demo test recipes check docs bench chaos mutants clean
 
 help:
 	@echo "make demo     create a chat: with FANVUE_ACCESS_TOKEN and USERS=\"uuid …\" on the real API, else on a fake"
-	@echo "make test     run all tests"
+	@echo "make test     run the tests, but for those of the recipes"
+	@echo "make recipes  run the recipes of the documentation in their frameworks"
 	@echo "make check    lint and type-check"
 	@echo "make docs     build the documentation"
 	@echo "make bench    measure what a call costs"
@@ -22,7 +26,10 @@ demo: $(VENV)/.package
 	@$(BIN)/python docs/examples/create_chat.py $(USERS)
 
 test: $(VENV)/.docs
-	PYTHONDEVMODE=1 $(BIN)/python -m pytest --numprocesses=auto --cov --cov-report=term $(ARGS)
+	$(TEST) --ignore=tests/recipes --cov --cov-report=term $(ARGS)
+
+recipes: $(VENV)/.docs
+	$(TEST) tests/recipes $(ARGS)
 
 check: $(VENV)/.docs
 	$(BIN)/ruff check

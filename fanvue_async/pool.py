@@ -285,11 +285,10 @@ class Pool:
         return _BORROWED_CLOSED if self._borrowed is not None and self.http.closed else None
 
     def open(self) -> aiohttp.ClientSession:
-        """Return the aiohttp session, made on the first call; ``refusal`` must be None."""
-        if self.http is None:
-            self._process, self._loop = os.getpid(), asyncio.get_running_loop()
-            self.http, places = self._make_http()
-            self.places = Places(places)
+        """Make the aiohttp session; there must be none yet, and no ``refusal``."""
+        self._process, self._loop = os.getpid(), asyncio.get_running_loop()
+        self.http, places = self._make_http()
+        self.places = Places(places)
         return self.http
 
     def start(self) -> None:
@@ -301,7 +300,8 @@ class Pool:
         """
         if refusal := self.refusal():
             raise ClientStateError(message=refusal)
-        self.open()
+        if self.http is None:
+            self.open()
 
     def _borrowed_refusal(self, loop: asyncio.AbstractEventLoop) -> str | None:
         if self._borrowed is None:

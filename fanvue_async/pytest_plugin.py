@@ -115,11 +115,10 @@ def _closed_with_its_loop(client: FanvueClient) -> Generator[None]:
             await client.aclose()
 
     def open_and_register() -> aiohttp.ClientSession:
-        if not closers:
-            closer = close_at_the_end()
-            with suppress(StopIteration):  # it stands at its yield then, known to the loop
-                closer.asend(None).send(None)
-            closers.append((asyncio.get_running_loop(), closer))
+        closer = close_at_the_end()
+        with suppress(StopIteration):  # it stands at its yield then, known to the loop
+            closer.asend(None).send(None)
+        closers.append((asyncio.get_running_loop(), closer))
         return open_pool()
 
     pool.open = open_and_register  # type: ignore[method-assign] # of this one object

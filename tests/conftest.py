@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 import uvloop
+from support.failing import descriptors
 
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Generator
 
     from fanvue_async import FanvueClient
 
@@ -24,6 +26,17 @@ if os.environ.get("FANVUE_TEST_LOOP") == "uvloop":
     def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
         """Run the suite under uvloop."""
         return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from what is imported: a test that runs it would wait for that."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -54,23 +67,12 @@ async def no_leaks() -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     reports: list[dict[str, object]] = []
     loop.set_exception_handler(lambda _, context: reports.append(context))
-    tasks, descriptors = len(asyncio.all_tasks()), _descriptors()
+    tasks, opened = len(asyncio.all_tasks()), descriptors()
     yield
     for _ in range(20):
-        if len(asyncio.all_tasks()) <= tasks and _descriptors() <= descriptors:
+        if len(asyncio.all_tasks()) <= tasks and descriptors() <= opened:
             break
         await asyncio.sleep(0.01)
     assert len(asyncio.all_tasks()) <= tasks
-    assert _descriptors() <= descriptors
+    assert descriptors() <= opened
     assert reports == []
-
-
-def _descriptors() -> int:
-    """Count the open descriptors but for /dev/null, which uvloop opens once for each loop."""
-    count = 0
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - a Path for each would open more
-        try:
-            count += os.readlink(f"/proc/self/fd/{name}") != os.devnull  # noqa: PTH115 - likewise
-        except FileNotFoundError:  # of the listing itself
-            continue
-    return count

@@ -569,7 +569,9 @@ async def test_a_thousand_calls_leave_nothing_to_the_garbage_collector(
 
 async def _left_by(*calls: Callable[[], Awaitable[object]]) -> list[tuple[str, str]]:
     """Make calls that fail, and return what is kept alive by cycles then: modules and reprs."""
-    gc.collect()
+    while gc.collect():  # what has a finalizer may go with the second
+        pass
+    gc.freeze()  # what is older is not looked at below, which would take long
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
@@ -582,6 +584,7 @@ async def _left_by(*calls: Callable[[], Awaitable[object]]) -> list[tuple[str, s
         gc.garbage.clear()
         gc.set_debug(0)
         gc.enable()
+        gc.unfreeze()
 
 
 def _ours(left: list[tuple[str, str]]) -> list[str]:

@@ -125,11 +125,15 @@ class Stage:
     client: FanvueClient
     calls: dict[str, list[asyncio.Task[Response]]]
 
-    async def is_over(self) -> bool:
-        """Tell whether nothing goes on: no upload to its end, no connection, no attempt at one."""
+    async def what_goes_on(self) -> list[str]:
+        """Name what is not over: an upload on its way to its end, a connection, an attempt at one."""
         read = self.server.requests
-        has_heard_all = await self.server.has_heard_all()
-        return has_heard_all and self.server.requests == read and not self.server.clients_sockets
+        facts = {
+            "a connection is open": not await self.server.has_heard_all(),
+            "a request was read to its end": self.server.requests != read,
+            "the client has a socket": bool(self.server.clients_sockets),
+        }
+        return [name for name, holds in facts.items() if holds]
 
     @property
     def all_calls(self) -> list[asyncio.Task[Response]]:
@@ -215,7 +219,7 @@ async def test_closing_ends_calls_in_all_phases(
             await stage.client.aclose()
             await asyncio.wait(stage.all_calls)
             slowest = max(slowest, time.monotonic() - started)
-            assert await stage.is_over()
+            assert await stage.what_goes_on() == []
 
         assert len(stage.all_calls) == 60
         for phase, calls in stage.calls.items():
@@ -249,7 +253,7 @@ async def test_cancels_are_honoured_in_all_phases(
             assert sum(places.take() for _ in range(99)) == EACH * len(WITH_CONNECTION)
             assert not stage.client._session.pool.in_flight
             await stage.client.aclose()
-            assert await stage.is_over()
+            assert await stage.what_goes_on() == []
     for phase, seconds in slowest.items():
         say(f"cancelling in the phase {phase!r}: {seconds * 1000:.1f} ms at the most")
     assert max(slowest.values()) < 0.01 * TOLERANCE

@@ -266,8 +266,8 @@ MUTANTS = (
     Mutant(
         "8 a UUID is checked to its end",
         _WIRE,
-        "isinstance(value, str) and _UUID.fullmatch(value)",
-        "isinstance(value, str) and _UUID.match(value)",
+        "return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None",
+        "return value.lower() if isinstance(value, str) and _UUID.match(value) else None",
         ("test_security.py::test_what_is_no_uuid_opens_no_connection",),
     ),
     Mutant(
