@@ -102,7 +102,7 @@ KINDS = {
         NoAnswerError,
         share=0.3,
     ),
-    "no HTTP": Kind(saying(b"SSH-2.0-OpenSSH_9.6\r\n"), ProtocolError),
+    "no HTTP": Kind(saying(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), ProtocolError),
     "bad chunk": Kind(saying(_CHUNKED + b"no size\r\n"), ProtocolError),
     "bad chunk later": Kind(saying(_CHUNKED, b"no size\r\n"), ProtocolError, share=0.3),
     "no JSON": Kind(saying(answer(201, b"<html>")), DecodeError),

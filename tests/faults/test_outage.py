@@ -38,7 +38,7 @@ class Clock:
     """A clock that only goes when it is told to, so that no quota comes back by itself."""
 
     def __init__(self) -> None:
-        self.now = time.monotonic()
+        self.now = float(int(time.monotonic()))  # whole, or five minutes may be a bit less
 
     def __call__(self) -> float:
         """Tell the time."""
