@@ -15,7 +15,7 @@ from fanvue_async.errors import ConfigurationError, DecodeError, InvalidArgument
 from fanvue_async.limits import RateLimit, rate_limit_of, report_in
 from fanvue_async.pool import Pool
 from fanvue_async.resources.chats import ChatsResource
-from fanvue_async.session import Operation, Session
+from fanvue_async.session import Bounds, Operation, Session
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -139,7 +139,7 @@ class FanvueClient:
         )
         credential = auth.Credential(source, name) if source else None
         timeout, retry = config.checked_timeout(timeout), config.checked_retry(retry)
-        self._session = Session(pool, credential, None, timeout, retry)
+        self._session = Session(pool, credential, None, Bounds(timeout), retry)
         self._is_view = False
 
     @property

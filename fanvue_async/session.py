@@ -17,8 +17,9 @@ import attrs
 
 from fanvue_async import errors, wire
 from fanvue_async.exchange import Answer, Failure, Sending, exchange
-from fanvue_async.pool import Scope, logger
+from fanvue_async.pool import logger
 from fanvue_async.retry import TRANSIENT_STATUSES, Outcome, RetryEvent, may_repeat, repeat
+from fanvue_async.waits import Clock, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -93,33 +94,45 @@ class _Call(Generic[_T]):
         self.deadline = deadline
 
 
+class Bounds:
+    """A ``Timeout``, and the clocks that keep it."""
+
+    __slots__ = ("aiohttp", "attempt_clock", "timeout", "total_clock")
+
+    def __init__(self, timeout: Timeout) -> None:
+        self.timeout: Timeout = timeout
+        self.total_clock: Clock = Clock(timeout.total)
+        self.attempt_clock: Clock = Clock(timeout.attempt)
+        # One for all calls: aiohttp's own timers cost more than ours, and it rounds those over
+        # ceil_threshold up to whole seconds. `total` is ours, so that one scope bounds everything.
+        self.aiohttp: aiohttp.ClientTimeout = aiohttp.ClientTimeout(
+            total=None,
+            connect=timeout.connect,
+            sock_connect=timeout.connect,
+            ceil_threshold=1e9,
+        )
+
+
 class Session:
     """The async session wrapper: one credential and its options on a pool of connections."""
 
-    __slots__ = ("_account", "_credential", "_options", "_retry", "_timeout", "pool")
+    __slots__ = ("_account", "_bounds", "_credential", "_options", "_retry", "_timeout", "pool")
 
     def __init__(
         self,
         pool: Pool,
         credential: Credential | None,
         account: str | None,
-        timeout: Timeout,
+        bounds: Bounds,
         retry: RetryPolicy,
     ) -> None:
         self.pool: Pool = pool
         self._credential = credential
         self._account = account
-        self._timeout = timeout
+        self._bounds = bounds
+        self._timeout = bounds.timeout
         self._retry = retry
-        # One for all calls: aiohttp's own timers cost more than ours, and it rounds those over
-        # ceil_threshold up to whole seconds. `total` is ours, so that one scope bounds everything.
-        aiohttp_timeout = aiohttp.ClientTimeout(
-            total=None,
-            connect=timeout.connect,
-            sock_connect=timeout.connect,
-            ceil_threshold=1e9,
-        )
-        self._options = {**pool.route.options, "timeout": aiohttp_timeout}
+        self._options = {**pool.route.options, "timeout": bounds.aiohttp}
 
     async def request(
         self, operation: Operation[_T], content: bytes | None = None, url: URL | None = None
@@ -197,7 +210,7 @@ class Session:
         """
         if self.pool.closing:  # which has ended all waits by now and would miss this one
             return
-        with Scope(self.pool, call.deadline - self.pool.seams.clock()) as scope:
+        with Scope(self.pool, Clock(call.deadline - self.pool.seams.clock())) as scope:
             await wait()
         if scope.is_over:
             call.deadline = min(call.deadline, self.pool.seams.clock())
@@ -221,10 +234,13 @@ class Session:
         # One scope for every wait of this attempt: armed to the deadline in the queue, to the
         # attempt's own end behind it. Which of the two came is told by what it was armed to.
         call.bounded_by_attempt = call.has_place and self._timeout.attempt < remaining
-        scope = Scope(pool, self._timeout.attempt if call.bounded_by_attempt else remaining)
+        if call.bounded_by_attempt:
+            clock = self._bounds.attempt_clock
+        else:
+            clock = Clock(remaining) if call.attempts else self._bounds.total_clock
         result = None
         try:
-            with scope:
+            with Scope(pool, clock) as scope:
                 if not call.has_place:
                     bearer = await self._get_ready(call, credential, scope)
                     if bearer is None:
@@ -265,7 +281,7 @@ class Session:
             raise asyncio.CancelledError
         if self._timeout.attempt < call.deadline - self.pool.seams.clock():
             call.bounded_by_attempt = True
-            scope.rearm(self._timeout.attempt)
+            scope.change_to(self._bounds.attempt_clock)
         return call.bearer
 
     def _interrupted(self, call: _Call[_T]) -> Answer | Failure:
@@ -372,6 +388,6 @@ class Session:
             self.pool,
             credential or self._credential,
             account or self._account,
-            timeout or self._timeout,
+            Bounds(timeout) if timeout else self._bounds,
             retry or self._retry,
         )

@@ -45,7 +45,7 @@ from fanvue_async import (
     RetryPolicy,
     TransportError,
 )
-from fanvue_async.pool import Accounts, Places, Seams, _Connector
+from fanvue_async.pool import Accounts, Seams, _Connector
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
@@ -100,39 +100,6 @@ async def test_first_come_first_served(fake: FakeFanvue) -> None:
         await asyncio.gather(*(client.chats.create(user(number)) for number in range(20)))
 
     assert fake.chats == [user(number) for number in range(20)]
-
-
-async def test_a_place_is_not_handed_to_who_gave_up() -> None:
-    """Who was cancelled in the queue is passed over, and nobody's place is lost."""
-    places = Places(1)
-    assert places.take()
-    first, second = (asyncio.create_task(places.wait()) for _ in range(2))
-    await turns(1)
-
-    first.cancel()
-    places.leave()
-    await asyncio.wait([first, second])
-
-    assert first.cancelled()
-    assert second.done()
-    assert not second.cancelled()
-    assert not places.take()
-
-
-@pytest.mark.parametrize("others", [0, 1])
-async def test_a_place_that_comes_with_a_cancel_is_passed_on(others: int) -> None:
-    """Who is cancelled in the moment in which a place is handed over gives it back."""
-    places = Places(1)
-    assert places.take()
-    waiters = [asyncio.create_task(places.wait()) for _ in range(1 + others)]
-    await turns(1)
-
-    places.leave()
-    waiters[0].cancel()
-    await asyncio.wait(waiters)
-
-    assert [waiter.cancelled() for waiter in waiters] == [True, False][: 1 + others]
-    assert places.take() is (not others)
 
 
 # Connections.

@@ -126,7 +126,7 @@ class Stage:
     calls: dict[str, list[asyncio.Task[Response]]]
 
     async def what_goes_on(self) -> list[str]:
-        """Name what is not over: an upload on its way to its end, a connection, an attempt at one."""
+        """Name what is not over: an upload on its way, a connection, an attempt at one."""
         read = self.server.requests
         facts = {
             "a connection is open": not await self.server.has_heard_all(),
