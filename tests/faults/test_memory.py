@@ -190,7 +190,7 @@ def _is_ours(of: type[object]) -> bool:
 async def test_calls_leave_nothing_to_the_garbage_collector(kind: str) -> None:
     """Whether they succeed or fail, no object is left, neither in use nor in a cycle."""
     how = KINDS[kind]
-    calls = int(many(60, 700) * how.share)
+    calls = int(many(60, 900) * how.share)
     asyncio.get_running_loop().set_debug(False)  # which keeps a stack for each timer
     ends = Counter[type[BaseException] | None]()
 
