@@ -63,19 +63,19 @@ def markdown(result: Result) -> str:
 
 def _lines(result: Result) -> Iterator[str]:
     yield _circumstances(result)
-    yield "\n### In short\n"
+    yield "\n## In short\n"
     yield from _table(["", "measured", "quartiles", "ruler off by", "allowed", ""], _claims(result))
     for loop in dict.fromkeys(cell.loop for cell in result.cells):
-        yield f"\n### Calls on {loop}\n"
+        yield f"\n## Calls on {loop}\n"
         head = ["at once", "call", "µs of CPU", "ratio", "calls per second", "ratio", "rounds"]
         cells = [cell for cell in result.cells if cell.loop == loop]
         yield from _table(head, _speed_rows(cells))
-    yield "\n### Memory of a waiting call\n"
+    yield "\n## Memory of a waiting call\n"
     yield from _table(["call", "at once", "bytes per call", "ratio"], _memory_rows(result))
-    yield "\n### Import\n"
+    yield "\n## Import\n"
     yield from _table(["import", "ms of CPU"], _import_rows(result))
     if result.instructions:
-        yield "\n### Instructions\n"
+        yield "\n## Instructions\n"
         by_hand = result.instructions[NAIVE]
         rows = [
             [_shown(contender), f"{count:,.0f}", f"{count / by_hand:.3f}"]
