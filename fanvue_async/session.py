@@ -370,7 +370,7 @@ class Session:
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The newest rate limit of this session's account, or None."""
+        """The newest rate limit that is known of the account, or None."""
         key = self._account or (self._credential.account if self._credential else None)
         account = self.pool.accounts.find(key) if key else None
         return account.rate_limit if account else None

@@ -6,7 +6,9 @@ import copy
 import inspect
 import json
 import pickle
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
@@ -59,6 +61,15 @@ def _tree(base: type[errors.FanvueError]) -> list[type[errors.FanvueError]]:
 
 ALL = _tree(errors.FanvueError)
 every_error = pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/errors.md", "errors.py"])
+def test_the_tree_is_drawn_whole(page: str) -> None:
+    """Wherever it is drawn, no class is missing and none is there that is not."""
+    path = Path(errors.__file__) if page == "errors.py" else Path(__file__).parents[1] / page
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if "── " in line]
+    drawn = re.findall(r"\b(\w+Error)\b(?!\))", "\n".join(lines))  # bases are in brackets
+    assert sorted(drawn) == sorted(cls.__name__ for cls in ALL[1:])
 
 
 def _filled(cls: type[_E]) -> _E:
