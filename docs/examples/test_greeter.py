@@ -5,7 +5,7 @@ Install and run::
     pip install fanvue-async pytest pytest-asyncio
     pytest -p fanvue_async.pytest_plugin test_greeter.py
 
-In real life the plugin is named in the ``conftest.py`` at the root of the tests instead.
+In real life the plugin is named in a ``conftest.py`` beside the ``pytest.ini`` instead.
 """
 
 import math
