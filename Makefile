@@ -51,7 +51,7 @@ mutants: $(VENV)/.mutants
 	$(BIN)/python tests/mutants/run.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 
 $(VENV)/.package: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed; '$(PYTHON)' was not found. Try: make PYTHON=/path/to/python3"; exit 1; }

@@ -228,8 +228,8 @@ class FanvueClient:
     async def aclose(self) -> None:
         """Refuse new calls, end those in flight with ClientStateError, close the connections.
 
-        It may be called again, and more than once at a time. On a view it does nothing, and a
-        borrowed session stays open.
+        It may be called again, and more than once at a time; if it is cancelled, it must be. On a
+        view it does nothing, and a borrowed session stays open.
 
         Raises:
             ClientStateError: called in another event loop or process than the calls.

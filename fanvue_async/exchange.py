@@ -170,6 +170,8 @@ async def exchange(  # noqa: PLR0913 - the sides of one request, from one caller
     options: Mapping[str, Any],
 ) -> Answer | Failure:
     """Send one request and read its answer. ``options`` are aiohttp's that stay the same."""
+    task = asyncio.current_task()
+    cancelling = task.cancelling() if task is not None else 0
     if method not in _NEVER_RESENT_BY_AIOHTTP:
         options = {**options, "middlewares": (_send_once,)}
     if sending.bodiless:
@@ -190,7 +192,7 @@ async def exchange(  # noqa: PLR0913 - the sides of one request, from one caller
         sending.abort()
         _forget_frames(error)
         del headers
-        if _is_being_cancelled():
+        if task is not None and task.cancelling() > cancelling:
             raise
         # The owner of a borrowed session closed it, and aiohttp cancelled what waited in it.
         return sending.answer or _failure(aiohttp.ClientConnectionError(), sending)
@@ -206,11 +208,6 @@ def _forget_frames(error: BaseException) -> None:
     while inner is not None:
         inner.__traceback__ = None
         inner = inner.__cause__ or inner.__context__
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _read(response: aiohttp.ClientResponse, sending: Sending) -> Answer | Failure:

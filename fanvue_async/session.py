@@ -19,7 +19,7 @@ from fanvue_async import errors, wire
 from fanvue_async.exchange import Answer, Failure, Sending, exchange
 from fanvue_async.pool import logger
 from fanvue_async.retry import TRANSIENT_STATUSES, Outcome, RetryEvent, may_repeat, repeat
-from fanvue_async.waits import Clock, Scope
+from fanvue_async.waits import Scope, Timer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -95,17 +95,17 @@ class _Call(Generic[_T]):
 
 
 class Bounds:
-    """A ``Timeout``, and the clocks that keep it."""
+    """A ``Timeout``, and the timers that keep it."""
 
-    __slots__ = ("aiohttp", "attempt_clock", "timeout", "total_clock")
+    __slots__ = ("attempt_timer", "client_timeout", "timeout", "total_timer")
 
     def __init__(self, timeout: Timeout) -> None:
         self.timeout: Timeout = timeout
-        self.total_clock: Clock = Clock(timeout.total)
-        self.attempt_clock: Clock = Clock(timeout.attempt)
+        self.total_timer: Timer = Timer(timeout.total)
+        self.attempt_timer: Timer = Timer(timeout.attempt)
         # One for all calls: aiohttp's own timers cost more than ours, and it rounds those over
         # ceil_threshold up to whole seconds. `total` is ours, so that one scope bounds everything.
-        self.aiohttp: aiohttp.ClientTimeout = aiohttp.ClientTimeout(
+        self.client_timeout: aiohttp.ClientTimeout = aiohttp.ClientTimeout(
             total=None,
             connect=timeout.connect,
             sock_connect=timeout.connect,
@@ -132,7 +132,7 @@ class Session:
         self._bounds = bounds
         self._timeout = bounds.timeout
         self._retry = retry
-        self._options = {**pool.route.options, "timeout": bounds.aiohttp}
+        self._options = {**pool.route.options, "timeout": bounds.client_timeout}
 
     async def request(
         self, operation: Operation[_T], content: bytes | None = None, url: URL | None = None
@@ -210,7 +210,7 @@ class Session:
         """
         if self.pool.closing:  # which has ended all waits by now and would miss this one
             return
-        with Scope(self.pool, Clock(call.deadline - self.pool.seams.clock())) as scope:
+        with Scope(self.pool, Timer(call.deadline - self.pool.seams.clock())) as scope:
             await wait()
         if scope.is_over:
             call.deadline = min(call.deadline, self.pool.seams.clock())
@@ -235,12 +235,12 @@ class Session:
         # attempt's own end behind it. Which of the two came is told by what it was armed to.
         call.bounded_by_attempt = call.has_place and self._timeout.attempt < remaining
         if call.bounded_by_attempt:
-            clock = self._bounds.attempt_clock
+            timer = self._bounds.attempt_timer
         else:
-            clock = Clock(remaining) if call.attempts else self._bounds.total_clock
+            timer = Timer(remaining) if call.attempts else self._bounds.total_timer
         result = None
         try:
-            with Scope(pool, clock) as scope:
+            with Scope(pool, timer) as scope:
                 if not call.has_place:
                     bearer = await self._get_ready(call, credential, scope)
                     if bearer is None:
@@ -271,17 +271,17 @@ class Session:
         Returns None if the provider gave no valid token.
         """
         call.bearer = credential.fixed or await credential.fetch()
+        if scope.is_over:  # and the provider swallowed the cancel
+            raise asyncio.CancelledError
         if call.bearer is None:
             return None
         places = self.pool.places
         if not places.take():
             await places.wait()
         call.has_place = True
-        if scope.is_over:  # a provider swallowed the cancel; setting the time anew would undo it
-            raise asyncio.CancelledError
         if self._timeout.attempt < call.deadline - self.pool.seams.clock():
             call.bounded_by_attempt = True
-            scope.change_to(self._bounds.attempt_clock)
+            scope.change_to(self._bounds.attempt_timer)
         return call.bearer
 
     def _interrupted(self, call: _Call[_T]) -> Answer | Failure:

@@ -177,8 +177,8 @@ class FakeFanvue:
         self._not_contactable = {wire.uuid_text(user) for user in not_contactable}
         if None in self._not_contactable:
             raise ValueError("not_contactable must hold UUIDs")
-        requests, seconds = rate_limit or _DOCUMENTED_LIMIT
-        if not (isinstance(requests, int) and requests > 0 and 0 < seconds < math.inf):
+        requests, seconds = _DOCUMENTED_LIMIT if rate_limit is None else rate_limit
+        if not (type(requests) is int and requests > 0 and 0 < seconds < math.inf):
             raise ValueError("rate_limit must be a number of requests and one of seconds")
         self._rate_limit = rate_limit
         if duplicates not in get_args(Duplicates):

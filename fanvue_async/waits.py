@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from fanvue_async.pool import Pool
 
+_EARLY = 0.001  # seconds: uvloop counts in milliseconds, and may ring half of one before its time
+
 
 class Places:
     """The queue for connections: first come, first served, and left in O(1).
@@ -33,11 +35,11 @@ class Places:
         self._waiters[waiter] = None
         try:
             await waiter
-        except asyncio.CancelledError:
-            if waiter.cancelled():
-                self._waiters.pop(waiter, None)
-            else:  # the place was handed over in the moment of the cancellation
+        except BaseException:  # a cancel, or the end of a task that is thrown away
+            if waiter.done() and not waiter.cancelled():  # a place was handed over in that moment
                 self.leave()
+            else:
+                self._waiters.pop(waiter, None)
             raise
 
     def leave(self) -> None:
@@ -50,59 +52,62 @@ class Places:
         self._free += 1
 
 
-class Clock:
-    """Ends waits that are all of one length, with one timer of the loop for all of them.
+class Timer:
+    """Ends waits that are all of one length, with one handle of the loop for all of them.
 
-    The loop's own timers lie in a heap that compares them in Python: one for each call costs 4 %
-    of it. Here the waits stand in the order in which they began, which is that of their ends.
+    The loop's handles lie in a heap that compares them in Python: one for each call costs 4 % of
+    it. Here the waits stand in the order in which they began, which is that of their ends.
     """
 
-    __slots__ = ("_ends", "_seconds", "_timer")
+    __slots__ = ("_ends", "_handle", "_seconds")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._ends: dict[Scope, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._handle: asyncio.TimerHandle | None = None
 
     def start(self, scope: Scope) -> None:
         """End that wait when its time is over."""
         loop = asyncio.get_running_loop()
         end = self._ends[scope] = loop.time() + self._seconds
-        if self._timer is None:
-            self._timer = loop.call_at(end, self._ring)
+        if self._handle is None:
+            self._handle = loop.call_at(end, self._ring)
 
     def stop(self, scope: Scope) -> None:
         """Let that wait be."""
         del self._ends[scope]
-        if not self._ends and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if not self._ends and self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
     def _ring(self) -> None:
         """End the waits that are due, and come back for the next one."""
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        self._timer = None
+        now = loop.time() + _EARLY
+        self._handle = None
+        due: list[Scope] = []
         for scope, end in self._ends.items():
             if end > now:
-                self._timer = loop.call_at(end, self._ring)
+                self._handle = loop.call_at(end, self._ring)
                 break
+            due.append(scope)
+        for scope in due:
             scope.end()
 
 
 class Scope:
-    """Bounds the waits of a task: by a clock, and by the closing of the client.
+    """Bounds the waits of a task: by a timer, and by the closing of the client.
 
     By the rules of asyncio.timeout, so that a cancel of the caller's is never taken for its own.
     But what it ends goes on behind the ``with``, where ``is_over`` tells of it; closing ends ten
     thousand of them in one turn of the loop; and entering it suspends nothing.
     """
 
-    __slots__ = ("_cancelling", "_clock", "_pool", "_task", "is_over")
+    __slots__ = ("_cancelling", "_pool", "_task", "_timer", "is_over")
 
-    def __init__(self, pool: Pool, clock: Clock) -> None:
+    def __init__(self, pool: Pool, timer: Timer) -> None:
         self._pool = pool
-        self._clock = clock
+        self._timer = timer
         self.is_over: bool = False
         """Whether it has asked its task to end the wait."""
 
@@ -111,12 +116,12 @@ class Scope:
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self._clock.start(self)
+        self._timer.start(self)
         self._pool.in_flight.add(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        self._clock.stop(self)
+        self._timer.stop(self)
         self._pool.in_flight.discard(self)
         if self._pool.closing:
             self._pool.note_left()
@@ -124,11 +129,11 @@ class Scope:
         is_ours = self.is_over and self._task.uncancel() <= self._cancelling
         return is_ours and kind is asyncio.CancelledError
 
-    def change_to(self, clock: Clock) -> None:
-        """Go by another clock, which starts now."""
-        self._clock.stop(self)
-        self._clock = clock
-        clock.start(self)
+    def change_to(self, timer: Timer) -> None:
+        """Go by another timer, which starts now."""
+        self._timer.stop(self)
+        self._timer = timer
+        timer.start(self)
 
     def end(self) -> None:
         """End the wait."""

@@ -904,14 +904,29 @@ async def test_an_owner_who_closes_the_session_in_the_middle_of_an_answer(
     assert (caught.value.attempts, caught.value.maybe_processed) == (1, True)
 
 
-async def test_an_owner_who_closes_the_session_while_a_call_waits_in_it(server: RawServer) -> None:
-    """A call that waits for the owner's only connection fails, and is not cancelled."""
+@pytest.mark.parametrize("is_cleaning_up", [False, True])
+async def test_an_owner_who_closes_the_session_while_a_call_waits_in_it(
+    server: RawServer, *, is_cleaning_up: bool
+) -> None:
+    """A call that waits for the owner's only connection fails, and is not cancelled.
+
+    Nor is one of a task that was cancelled before, and has something to do about it.
+    """
     server.play(read, hang)
     session = borrowed(limit=1)
     async with server.client(session=session, retry=RetryPolicy.never()) as client:
         owners = asyncio.create_task(session.request("GET", server.url))
         assert await server.has_read(1)
-        call = asyncio.create_task(error_of(client))
+
+        async def clean_up() -> Any:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return await error_of(client)
+
+        call = asyncio.create_task(clean_up() if is_cleaning_up else error_of(client))
+        await asyncio.sleep(0)
+        if is_cleaning_up:
+            call.cancel()
         for _ in range(5):  # it waits by then
             await asyncio.sleep(0)
         await session.close()

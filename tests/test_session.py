@@ -381,8 +381,12 @@ async def test_what_a_provider_raises_reaches_the_caller_unchanged(
     assert len(fake.requests) == (0 if when == "first" else 1)
 
 
-async def test_a_provider_that_swallows_the_deadline_gains_nothing() -> None:
-    """When total ran out while a provider was asked, its late token is not used."""
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_a_provider_that_swallows_the_deadline_gains_nothing(*, is_full: bool) -> None:
+    """When total ran out while a provider was asked, its late token is not used.
+
+    Nor does the call wait for a connection then.
+    """
 
     class Deaf(Provider):
         async def get_token(self) -> Any:
@@ -391,10 +395,14 @@ async def test_a_provider_that_swallows_the_deadline_gains_nothing() -> None:
             await asyncio.sleep(0)
             return "late-token"
 
+    limits = Limits(max_connections=1)
     async with CountingFake() as fake:
-        async with fake.client(access_token=Deaf(), timeout=0.05) as client:
-            with pytest.raises(DeadlineExceededError):
-                await client.chats.create(USER)
+        async with fake.client(access_token=Deaf(), timeout=0.05, limits=limits) as client:
+            if is_full:
+                client._session.pool.places.take()
+            async with asyncio.timeout(SOON):
+                with pytest.raises(DeadlineExceededError):
+                    await client.chats.create(USER)
 
         assert fake.connections == 0
 

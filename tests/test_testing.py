@@ -884,6 +884,8 @@ async def program() -> AsyncGenerator[asyncio.subprocess.Process, None]:
         ({"rate_limit": (2.5, 60)}, "number of requests"),
         ({"rate_limit": (5, math.inf)}, "number of requests"),
         ({"rate_limit": (200,)}, "unpack"),
+        ({"rate_limit": ()}, "unpack"),
+        ({"rate_limit": (True, 60)}, "number of requests"),
     ],
 )
 def test_it_refuses_arguments_that_make_no_sense(arguments: dict[str, Any], reason: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from support.stages import turns
 
 from fanvue_async import FanvueClient, Timeout
-from fanvue_async.waits import Clock, Places, Scope
+from fanvue_async.waits import Places, Scope, Timer
 
 if TYPE_CHECKING:
     from fanvue_async.pool import Pool
@@ -51,7 +51,20 @@ async def test_a_place_that_comes_with_a_cancel_is_passed_on(others: int) -> Non
     assert places.take() is (not others)
 
 
-# The clock.
+async def test_a_waiter_that_is_thrown_away_takes_no_place() -> None:
+    """A task that nobody holds any more is closed where it waits; its place goes to others."""
+    places = Places(1)
+    assert places.take()
+    waiter = places.wait()
+    waiter.send(None)
+    waiter.close()
+
+    places.leave()
+
+    assert places.take()
+
+
+# The timer.
 
 
 @pytest.fixture
@@ -63,9 +76,9 @@ async def pool() -> Pool:
     return pool
 
 
-async def _wait_on(pool: Pool, clock: Clock, seconds: float = 5) -> float | None:
-    """Wait so long, and return when the clock ended that, if it did."""
-    with Scope(pool, clock) as scope:
+async def _wait_on(pool: Pool, timer: Timer, seconds: float = 5) -> float | None:
+    """Wait so long, and return when the timer ended that, if it did."""
+    with Scope(pool, timer) as scope:
         await asyncio.sleep(seconds)
     return time.monotonic() if scope.is_over else None
 
@@ -78,13 +91,13 @@ def _timers() -> int:
 
 @pytest.mark.usefixtures("no_leaks")
 async def test_each_wait_ends_at_its_own_time(pool: Pool) -> None:
-    """Waits that began one after the other end so, each after the clock's time."""
-    clock = Clock(0.1)
+    """Waits that began one after the other end so, each after the timer's time."""
+    timer = Timer(0.1)
     began: list[float] = []
     waits: list[asyncio.Task[float | None]] = []
     for _ in range(4):
         began.append(time.monotonic())
-        waits.append(asyncio.create_task(_wait_on(pool, clock)))
+        waits.append(asyncio.create_task(_wait_on(pool, timer)))
         await asyncio.sleep(0.03)
     ended = await asyncio.gather(*waits)
 
@@ -97,12 +110,12 @@ async def test_each_wait_ends_at_its_own_time(pool: Pool) -> None:
 
 
 async def test_who_leaves_early_holds_nobody_else_up(pool: Pool) -> None:
-    """The clock was set for the first of them; the second has the whole of its own time."""
-    clock = Clock(0.1)
-    first = asyncio.create_task(_wait_on(pool, clock, 0.02))
+    """The timer was set for the first of them; the second has the whole of its own time."""
+    timer = Timer(0.1)
+    first = asyncio.create_task(_wait_on(pool, timer, 0.02))
     await asyncio.sleep(0.05)
     began = time.monotonic()
-    second = await _wait_on(pool, clock)
+    second = await _wait_on(pool, timer)
 
     assert await first is None
     assert second is not None
@@ -110,15 +123,15 @@ async def test_who_leaves_early_holds_nobody_else_up(pool: Pool) -> None:
     await pool.aclose()
 
 
-async def test_a_clock_has_one_timer_and_only_while_somebody_waits(pool: Pool) -> None:
+async def test_a_timer_has_one_timer_and_only_while_somebody_waits(pool: Pool) -> None:
     """A thousand waits cost the loop no more than one, and nothing is left of them."""
-    clock = Clock(5)
+    timer = Timer(5)
     before = _timers()
-    waits = [asyncio.create_task(_wait_on(pool, clock, 1)) for _ in range(1_000)]
+    waits = [asyncio.create_task(_wait_on(pool, timer, 1)) for _ in range(1_000)]
     await turns(2)
     assert len(pool.in_flight) == 1_000
     if hasattr(asyncio.get_running_loop(), "_scheduled"):  # of asyncio; uvloop shows none
-        assert _timers() == before + 1_001  # a sleep each, and the clock
+        assert _timers() == before + 1_001  # a sleep each, and the timer
 
     for wait in waits:
         wait.cancel()
@@ -128,10 +141,10 @@ async def test_a_clock_has_one_timer_and_only_while_somebody_waits(pool: Pool) -
     await pool.aclose()
 
 
-async def test_a_clock_can_be_changed_under_a_wait(pool: Pool) -> None:
+async def test_a_timer_can_be_changed_under_a_wait(pool: Pool) -> None:
     """Then the new one holds, from now, and the old one no longer."""
-    with Scope(pool, Clock(0.05)) as scope:
-        scope.change_to(Clock(0.2))
+    with Scope(pool, Timer(0.05)) as scope:
+        scope.change_to(Timer(0.2))
         await asyncio.sleep(0.1)
         assert not scope.is_over
         await asyncio.sleep(5)
@@ -140,13 +153,13 @@ async def test_a_clock_can_be_changed_under_a_wait(pool: Pool) -> None:
 
 
 async def test_a_cancel_of_the_callers_goes_through_a_scope(pool: Pool) -> None:
-    """Also if the clock has asked for the end of the wait in the same turn."""
-    clock = Clock(0)
+    """Also if the timer has asked for the end of the wait in the same turn."""
+    timer = Timer(0)
     for late in (False, True):
-        wait = asyncio.create_task(_wait_on(pool, clock if late else Clock(5)))
+        wait = asyncio.create_task(_wait_on(pool, timer if late else Timer(5)))
         await turns(1)
         if late:
-            time.sleep(0.001)  # noqa: ASYNC251 - the clock is due, and has not rung
+            time.sleep(0.001)  # noqa: ASYNC251 - the timer is due, and has not rung
             asyncio.get_running_loop().call_soon(wait.cancel)
             await turns(1)
         else:
@@ -156,7 +169,7 @@ async def test_a_cancel_of_the_callers_goes_through_a_scope(pool: Pool) -> None:
     await pool.aclose()
 
 
-async def test_views_share_the_clocks_of_their_parent() -> None:
+async def test_views_share_the_timers_of_their_parent() -> None:
     """But for one that has a timeout of its own."""
     client = FanvueClient("token")
     view, hasty = client.with_options(access_token="other"), client.with_options(timeout=5)
@@ -164,4 +177,4 @@ async def test_views_share_the_clocks_of_their_parent() -> None:
     bounds = client._session._bounds
     assert view._session._bounds is bounds
     assert hasty._session._bounds.timeout == Timeout(5)
-    assert hasty._session._bounds.total_clock is not bounds.total_clock
+    assert hasty._session._bounds.total_timer is not bounds.total_timer
