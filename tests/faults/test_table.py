@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
 from contextlib import asynccontextmanager
 from traceback import TracebackException
@@ -244,6 +246,24 @@ async def test_a_fault(fault: Fault, over: str, way: str, caplog: pytest.LogCapt
     requests = fault.requests + attempts - fault.attempts
     check(end, fault, expected, attempts=attempts, requests=requests)
     check_secrets(end.error, caplog.text)
+
+
+@pytest.mark.skipif(PURE_PYTHON, reason="this is the parser that all tests run with")
+async def test_a_fault_for_the_parser_in_pure_python() -> None:
+    """What aiohttp's other parser reads in two pieces ends as the table says for it.
+
+    The short form; .ci/run has all of the suite with that parser.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov"),
+        *(__file__, "-k", "test_a_fault and plain and behind"),
+        env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+
+    assert process.returncode == 0, said.decode()
+    assert b"passed" in said
 
 
 @pytest.mark.parametrize(("fault", "over", "way"), rows(lambda fault: not fault.slow))
