@@ -363,7 +363,7 @@ async def test_cancels_that_race_our_own_clocks_are_honoured(race: str) -> None:
                 if task.cancel():
                     asked.add(task)
 
-            for number in range(many(3, 22)):
+            for number in range(many(3, 26)):
                 batch = [asyncio.create_task(call()) for _ in range(50)]
                 if number % 2:  # a loop that is busy then finds both due in one turn
                     loop.call_later(0.03, time.sleep, 0.04)
