@@ -71,8 +71,8 @@ class _Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature of aiohttp
     ) -> aiohttp.connector.Connection:
         connection = await super().connect(req, traces, timeout)
-        # Not `if protocol`: one with nothing in its queue is false.
-        # The parser in pure Python keeps to itself what it did not understand.
+        # Not `if protocol`: one with nothing in its queue is false. The parser in pure Python keeps
+        # to itself what it did not understand, so that only its private attribute tells of it.
         while (protocol := connection.protocol) is not None and (
             protocol.should_close
             or (_PARSER_IN_PYTHON and getattr(protocol._parser, "_tail", None))  # noqa: SLF001

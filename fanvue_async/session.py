@@ -76,7 +76,7 @@ class _Call(Generic[_T]):
     """The provider's token, if the API answered it with 401."""
     has_place = False
     bounded_by_attempt = False
-    """Whether its clock ends it before the deadline does."""
+    """Whether its timer ends it before the deadline does."""
     sending: Sending | None = None
 
     def __init__(
