@@ -17,8 +17,8 @@ from fanvue_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fanvue_async.auth import Secret
-    from fanvue_async.retry import RetryEvent
+    from fanvue_async.engine.credentials import Secret
+    from fanvue_async.engine.notices import RetryEvent
 
 _DAY = 86_400.0
 _LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
@@ -46,17 +46,17 @@ def _number(
         is_finite = not isinstance(value, float) or math.isfinite(value)
         if isinstance(value, bool) or not isinstance(value, kinds) or not is_finite:
             raise ConfigurationError(
-                message=f"{attribute.name} must be {'an integer' if whole else 'a number'}"
+                f"{attribute.name} must be {'an integer' if whole else 'a number'}"
             )
         if not (low < value if above else low <= value) or value > high:
-            raise ConfigurationError(message=f"{attribute.name} must be {rule}")
+            raise ConfigurationError(f"{attribute.name} must be {rule}")
 
     return check
 
 
 def _boolean(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, bool):
-        raise ConfigurationError(message=f"{attribute.name} must be True or False")
+        raise ConfigurationError(f"{attribute.name} must be True or False")
 
 
 @attrs.frozen
@@ -133,23 +133,23 @@ def checked_base_url(text: str) -> str:
     """
     name = "base_url"
     if not isinstance(text, str):
-        raise ConfigurationError(message=f"{name} must be a str")
+        raise ConfigurationError(f"{name} must be a str")
     origin = _ORIGIN.match(text)
     if origin is None:
         raise ConfigurationError(
-            message=f"{name} must be https://host, with an optional port and path, in ASCII"
+            f"{name} must be https://host, with an optional port and path, in ASCII"
         )
     path = text[origin.end() :]
     if path and not is_safe_path(path):
         raise ConfigurationError(
-            message=f"{name} must end with its path: no userinfo, query, fragment or dot segment"
+            f"{name} must end with its path: no userinfo, query, fragment or dot segment"
         )
     if not _is_reachable(origin):
-        raise ConfigurationError(message=f"{name} must name a valid host and port")
+        raise ConfigurationError(f"{name} must name a valid host and port")
     scheme, host, port = origin["scheme"].lower(), origin["host"].lower(), origin["port"]
     if scheme == "http" and host not in _LOOPBACK:
         raise ConfigurationError(
-            message=f"{name} must use https; http is for 127.0.0.1, [::1] and localhost only"
+            f"{name} must use https; http is for 127.0.0.1, [::1] and localhost only"
         )
     return f"{scheme}://{host}{f':{int(port)}' if port else ''}{path.rstrip('/')}"
 
@@ -193,7 +193,7 @@ def is_safe_path(path: str) -> bool:
 def checked_api_version(text: str) -> str:
     """Return the value of the ``X-Fanvue-API-Version`` header, or refuse it."""
     if not isinstance(text, str) or not _VERSION.fullmatch(text):
-        raise ConfigurationError(message="api_version must be a str such as '2025-06-26'")
+        raise ConfigurationError("api_version must be a str such as '2025-06-26'")
     return text
 
 
@@ -207,14 +207,14 @@ def checked_timeout(value: Timeout | float) -> Timeout:
 def checked_retry(value: RetryPolicy) -> RetryPolicy:
     """Return the policy, or refuse what is none."""
     if not isinstance(value, RetryPolicy):
-        raise ConfigurationError(message="retry must be a RetryPolicy")
+        raise ConfigurationError("retry must be a RetryPolicy")
     return value
 
 
 def checked_user_agent(text: str | None) -> str | None:
     """Return the application's part of the ``User-Agent`` header, or refuse it."""
     if text is not None and not (isinstance(text, str) and _USER_AGENT.fullmatch(text)):
-        raise ConfigurationError(message="user_agent must be up to 256 printable ASCII characters")
+        raise ConfigurationError("user_agent must be up to 256 printable ASCII characters")
     return text
 
 
@@ -224,7 +224,7 @@ def checked_hook(hook: Callable[[RetryEvent], None] | None) -> Callable[[RetryEv
         return None
     call: object = getattr(hook, "__call__", None)  # noqa: B004 - of an object, it may be async
     if call is None or inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(call):
-        raise ConfigurationError(message="on_retry must be a plain function, not a coroutine")
+        raise ConfigurationError("on_retry must be a plain function, not a coroutine")
     return hook
 
 
@@ -233,9 +233,9 @@ def checked_ssl(context: ssl.SSLContext | None) -> ssl.SSLContext | None:
     if context is None:
         return None
     if not isinstance(context, ssl.SSLContext):
-        raise ConfigurationError(message="ssl must be an ssl.SSLContext")
+        raise ConfigurationError("ssl must be an ssl.SSLContext")
     if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
-        raise ConfigurationError(message="ssl must verify the server's certificate and host name")
+        raise ConfigurationError("ssl must verify the server's certificate and host name")
     return context
 
 
@@ -245,9 +245,7 @@ def checked_proxy(url: Secret | None) -> tuple[str, tuple[str, str] | None] | No
         return None
     parts = _proxy_parts(url.reveal())
     if parts is None:  # raised here, in a frame that does not know the password
-        raise ConfigurationError(
-            message="proxy must be http://host:port, with an optional user:password@"
-        )
+        raise ConfigurationError("proxy must be http://host:port, with an optional user:password@")
     return parts
 
 

@@ -104,7 +104,7 @@ def _closed_with_its_loop(client: FanvueClient) -> Generator[None]:
     of them let the loop's asynchronous generators come to their end first (PEP 525). A loop that
     goes on, such as one of a whole module, is used here for the last time.
     """
-    pool = client._session.pool  # noqa: SLF001 - of this package
+    pool = client._session.terms.pool  # noqa: SLF001 - of this package
     open_pool = pool.open
     closers: list[tuple[asyncio.AbstractEventLoop, AsyncGenerator[None, None]]] = []
 

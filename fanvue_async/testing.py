@@ -29,8 +29,8 @@ import attrs
 from aiohttp import web
 from multidict import CIMultiDict
 
-from fanvue_async import wire
 from fanvue_async.client import FanvueClient
+from fanvue_async.engine import wire
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -212,7 +212,7 @@ class FakeFanvue:
 
         """
         client = FanvueClient(options.pop("access_token", self.token), base_url=self.url, **options)
-        client._session.pool.seams.sleep = _no_time  # noqa: SLF001 - the seam made for this
+        client._session.terms.pool.clockwork.sleep = _no_time  # noqa: SLF001 - the seam made for this
         return client
 
     def reply(

@@ -18,7 +18,7 @@ from support.leaks import package_frames, shown_by
 from support.users import USER
 
 from fanvue_async import AuthenticationError, ConfigurationError, FanvueClient
-from fanvue_async.auth import Bearer, Credential, Secret
+from fanvue_async.engine.auth import Bearer, Credential, Secret
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def _holders() -> dict[str, object]:
         "view with a token": FanvueClient("other").with_options(access_token=TOKEN, account="x"),
         "resource": client.chats,
         "session": client._session,
-        "pool": client._session.pool,
+        "pool": client._session.terms.pool,
         "credential": Credential(secret, "access_token"),
         "bearer": Bearer(TOKEN),
         "secret": secret,

@@ -595,7 +595,7 @@ def test_any_base_url_means_what_it_says() -> None:
                 client = FanvueClient("fake-token", base_url=base_url)
             except ConfigurationError:
                 return
-            expected, url = urlsplit(base_url), client._session.pool.url("/chats")
+            expected, url = urlsplit(base_url), client._session.terms.pool.url("/chats")
             assert (url.scheme, url.raw_host) == (expected.scheme, expected.hostname)
             assert url.explicit_port == expected.port
             assert url.raw_path == expected.path.rstrip("/") + "/chats"

@@ -19,7 +19,7 @@ from support.leaks import package_frames, shown_by
 from yarl import URL
 
 from fanvue_async import ConfigurationError, FanvueClient, Limits, RetryPolicy, Timeout, config
-from fanvue_async.auth import Secret
+from fanvue_async.engine.auth import Secret
 from fanvue_async.testing import FakeFanvue
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -24,8 +24,8 @@ from support.raw_server import RawServer
 from support.users import USER
 
 from fanvue_async import errors
-from fanvue_async.auth import Bearer
-from fanvue_async.limits import RateLimit
+from fanvue_async.engine.auth import Bearer
+from fanvue_async.engine.limits import RateLimit
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:

@@ -762,7 +762,7 @@ async def test_a_dead_kept_connection_costs_no_wait(server: RawServer) -> None:
     server.play(read, SUCCESS, read, fin)
     server.play(read, SUCCESS, read, rst, times=rounds)
     async with server.client(on_retry=events.append) as client:
-        client._session.pool.seams.sleep = sleep
+        client._session.terms.pool.clockwork.sleep = sleep
         await client.chats.create(USER)
         for _ in range(rounds):
             assert (await client.request("PUT", "/x")).attempts == 2
@@ -786,7 +786,7 @@ async def test_a_kept_connection_that_spoke_was_not_dead(
     events: list[RetryEvent] = []
     server.play(read, SUCCESS, read, *steps)
     async with server.client(on_retry=events.append) as client:
-        client._session.pool.seams.random = lambda: 1.0
+        client._session.terms.pool.clockwork.random = lambda: 1.0
         await client.chats.create(USER)
         await client.chats.create(USER)
 

@@ -14,7 +14,14 @@ from multidict import CIMultiDict
 from support.users import USER
 
 from fanvue_async import RateLimit
-from fanvue_async.limits import LIMIT, REMAINING, RESET, rate_limit_of, report_in, retry_after
+from fanvue_async.engine.limits import (
+    LIMIT,
+    REMAINING,
+    RESET,
+    rate_limit_of,
+    report_in,
+    retry_after,
+)
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ from fanvue_async import (
     RetryPolicy,
     TransportError,
 )
-from fanvue_async.pool import Accounts, Seams, _Connector
+from fanvue_async.engine.pool import Accounts, Seams, _Connector
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ async def test_closing_ends_sixty_calls_in_all_phases_at_once() -> None:
             slept += 1
             await asyncio.Event().wait()
 
-        client._session.pool.seams.sleep = sleep
+        client._session.terms.pool.clockwork.sleep = sleep
 
         async def reading(count: int) -> None:
             await until(lambda: len(server.paths) == count)
@@ -259,7 +259,7 @@ async def test_closing_ends_sixty_calls_in_all_phases_at_once() -> None:
                 for _ in range(10)
             ]
             await reading(read)
-        await until(lambda: slept == len(client._session.pool.places._waiters) == 10)
+        await until(lambda: slept == len(client._session.terms.pool.places._waiters) == 10)
 
         started = time.monotonic()
         await client.aclose()
@@ -620,7 +620,7 @@ async def test_a_borrowed_connector_has_as_many_places_as_it_allows(
         await turns(20)
 
         assert len(server.paths) == places
-        assert len(client._session.pool.places._waiters) == 5
+        assert len(client._session.terms.pool.places._waiters) == 5
         await client.aclose()
         await asyncio.wait(calls)
         assert all(isinstance(call.exception(), ClientStateError) for call in calls)
@@ -725,7 +725,7 @@ async def test_two_hundred_views_send_their_own_tokens(
         FakeFanvue(tokens=tokens) as fake,
         FanvueClient(base_url=fake.url, session=shared) as root,
     ):
-        root._session.pool.seams.sleep = asyncio.sleep
+        root._session.terms.pool.clockwork.sleep = asyncio.sleep
         views = [root.with_options(access_token=token) for token in tokens]
         for _ in range(2):
             await asyncio.gather(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fanvue_async import RetryEvent, RetryPolicy
 from fanvue_async.errors import NoAnswerError, NotSentError
-from fanvue_async.retry import (
+from fanvue_async.engine.retry import (
     TRANSIENT_STATUSES,
     Outcome,
     Quota,

@@ -128,14 +128,14 @@ async def test_no_object_shows_the_token(fake: FakeFanvue) -> None:
     fake.reply(503)
     fake.reply(200, json={})
     async with FanvueClient(SECRET, base_url=fake.url, on_retry=events.append) as client:
-        client._session.pool.seams.sleep = asyncio.sleep
-        client._session.pool.seams.random = lambda: 0.0
+        client._session.terms.pool.clockwork.sleep = asyncio.sleep
+        client._session.terms.pool.clockwork.random = lambda: 0.0
         response = await _call(client)
         view = client.with_options(access_token=Provider(SECRET))
         with pytest.raises(APIError):
             await view.chats.create(USER)
         handed_out = [client, view, client.chats, view.chats, *events, response, client.rate_limit]
-        pool, credential = client._session.pool, client._session._credential
+        pool, credential = client._session.terms.pool, client._session._credential
         inner = [client._session, view._session, pool, pool.route, pool.accounts, credential]
 
         shown = [text for thing in handed_out for text in _texts_of(thing, *SHOWING, *COPYING)]
@@ -182,7 +182,7 @@ async def test_no_error_of_an_exchange_shows_the_token(end: str, kind: str) -> N
     """Whatever a server does and says, the error is plain data without token, chain or cycle."""
     async with LoopServer(ENDS[end]) as server:
         client = FanvueClient(_access(kind), base_url=server.url, timeout=Timeout(attempt=0.05))
-        client._session.pool.seams.random = lambda: 0.0
+        client._session.terms.pool.clockwork.random = lambda: 0.0
         async with client:
             for _ in range(2):
                 with pytest.raises(FanvueError) as caught:
@@ -207,7 +207,7 @@ async def test_no_error_without_an_exchange_shows_the_token() -> None:
     """Neither what is refused before it is sent, nor what cannot be."""
     with refusing_port() as port:
         client = FanvueClient(SECRET, base_url=f"http://127.0.0.1:{port}")
-        client._session.pool.seams.random = lambda: 0.0
+        client._session.terms.pool.clockwork.random = lambda: 0.0
         closed = FanvueClient(SECRET)
         await closed.aclose()
         calls: list[Callable[[], Any]] = [
@@ -277,7 +277,7 @@ async def test_no_log_shows_the_token(caplog: pytest.LogCaptureFixture) -> None:
                 client = FanvueClient(
                     _access(kind), base_url=server.url, timeout=Timeout(attempt=0.02)
                 )
-                client._session.pool.seams.random = lambda: 0.0
+                client._session.terms.pool.clockwork.random = lambda: 0.0
                 async with client:
                     with pytest.raises(FanvueError):
                         await client.chats.create(USER)
@@ -543,7 +543,7 @@ async def test_a_thousand_calls_leave_nothing_to_the_garbage_collector(
     caplog.set_level(logging.ERROR)  # what is logged is kept by the test's own handler
     now = time.monotonic()
     async with LoopServer(end) as server, server.client() as client:
-        client._session.pool.seams.clock = lambda: now
+        client._session.terms.pool.clockwork.clock = lambda: now
 
         async def calls(count: int) -> None:
             nonlocal now
@@ -596,7 +596,7 @@ async def test_no_failure_leaves_a_cycle_of_ours(end: str) -> None:
     """An error that nobody holds is gone at once, with the frames that knew the token."""
     async with LoopServer(ENDS[end]) as server:
         client = FanvueClient(SECRET, base_url=server.url, timeout=Timeout(attempt=0.05))
-        client._session.pool.seams.random = lambda: 0.0
+        client._session.terms.pool.clockwork.random = lambda: 0.0
         async with client:
             left = await _left_by(lambda: client.chats.create(USER), lambda: _call(client))
 
@@ -615,7 +615,7 @@ async def test_what_ends_a_retry_leaves_no_cycle(fake: FakeFanvue) -> None:
         await asyncio.Event().wait()
 
     async with FanvueClient(SECRET, base_url=fake.url) as client:
-        client._session.pool.seams.sleep = sleep
+        client._session.terms.pool.clockwork.sleep = sleep
 
         async def cancel() -> None:
             call = asyncio.create_task(client.chats.create(USER))
@@ -625,7 +625,7 @@ async def test_what_ends_a_retry_leaves_no_cycle(fake: FakeFanvue) -> None:
                 await call
 
         async def raise_from_provider() -> None:
-            client._session.pool.seams.random = lambda: 0.0
+            client._session.terms.pool.clockwork.random = lambda: 0.0
             with pytest.raises(LookupError):
                 await client.with_options(access_token=broken).chats.create(USER)
 

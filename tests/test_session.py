@@ -399,7 +399,7 @@ async def test_a_provider_that_swallows_the_deadline_gains_nothing(*, is_full: b
     async with CountingFake() as fake:
         async with fake.client(access_token=Deaf(), timeout=0.05, limits=limits) as client:
             if is_full:
-                client._session.pool.places.take()
+                client._session.terms.pool.places.take()
             async with asyncio.timeout(SOON):
                 with pytest.raises(DeadlineExceededError):
                     await client.chats.create(USER)
@@ -463,7 +463,7 @@ async def test_a_refusal_after_what_never_left_stays_one() -> None:
             async def listen_at_last(_: float) -> None:
                 await stack.enter_async_context(LoopServer(answer(404), reserved))
 
-            client._session.pool.seams.sleep = listen_at_last
+            client._session.terms.pool.clockwork.sleep = listen_at_last
             with pytest.raises(NotFoundError) as caught:
                 await client.chats.create(USER)
 
@@ -525,7 +525,7 @@ async def test_full_jitter(fake: FakeFanvue, drawn: float, waits: list[float]) -
 
     async with fake.client(retry=policy, on_retry=events.append) as client:
         noted = waits_of(client)
-        client._session.pool.seams.random = lambda: drawn
+        client._session.terms.pool.clockwork.random = lambda: drawn
         with pytest.raises(ServerError):
             await client.chats.create(USER)
 
@@ -545,7 +545,7 @@ async def test_retry_after_is_a_floor(
 
     async with fake.client() as client:
         noted = waits_of(client)
-        client._session.pool.seams.random = lambda: drawn
+        client._session.terms.pool.clockwork.random = lambda: drawn
         await client.chats.create(USER)
 
     assert noted == [wait]
@@ -584,7 +584,7 @@ async def test_a_dead_kept_connection_costs_neither_wait_nor_quota(fake: FakeFan
 
     async with fake.client(on_retry=events.append) as client:
         noted = waits_of(client)
-        client._session.pool.seams.random = lambda: 1.0
+        client._session.terms.pool.clockwork.random = lambda: 1.0
         await client.chats.create(USER)
         for _ in range(30):  # more than the quota holds
             fake.drop("accept")
@@ -650,7 +650,7 @@ async def test_retries_come_back_with_successes_and_with_time(fake: FakeFanvue) 
     """A success gives back a tenth of a retry, a minute a whole one."""
     now = float(int(time.monotonic()) + 1)  # so that floats add up
     async with fake.client(retry=RetryPolicy(max_attempts=2)) as client:
-        client._session.pool.seams.clock = lambda: now
+        client._session.terms.pool.clockwork.clock = lambda: now
         fake.reply(503, times=21)
         assert await failing_calls(client, 11) == [2] * 10 + [1]
 
@@ -679,7 +679,7 @@ async def test_on_retry_is_told_everything(fake: FakeFanvue) -> None:
         now += seconds
 
     async with fake.client(on_retry=events.append) as client:
-        seams = client._session.pool.seams
+        seams = client._session.terms.pool.clockwork
         seams.clock, seams.sleep, seams.random = lambda: now, sleep, lambda: 0.5
         await client.chats.create(USER)
 
@@ -736,7 +736,7 @@ async def test_a_retry_is_a_warning(fake: FakeFanvue, caplog: pytest.LogCaptureF
     fake.reply(503)
 
     async with fake.client() as client:
-        client._session.pool.seams.random = lambda: 0.5
+        client._session.terms.pool.clockwork.random = lambda: 0.5
         await client.chats.create(USER)
 
     assert [(record.levelno, record.name) for record in caplog.records] == [
@@ -814,7 +814,7 @@ async def test_a_wait_that_the_deadline_ended_is_followed_by_nothing() -> None:
     """Whatever a clock says then, the call is over: no further request is sent."""
     async with stuck_in("back-off") as stage:
         now = time.monotonic()
-        stage.client._session.pool.seams.clock = lambda: now
+        stage.client._session.terms.pool.clockwork.clock = lambda: now
 
         call = await stage.call(total=0.1)
         with pytest.raises(DeadlineExceededError) as caught:
@@ -954,7 +954,7 @@ async def test_closing_in_any_turn_of_the_loop_ends_the_call(status: int) -> Non
     async with LoopServer(answer(status)) as server:
         for count in range(TURNS):
             client = FanvueClient(Stuck("token"), base_url=server.url)
-            client._session.pool.seams.sleep = for_ever
+            client._session.terms.pool.clockwork.sleep = for_ever
             call = asyncio.create_task(client.chats.create(USER))
             await turns(count)
             await client.aclose()

@@ -10,10 +10,10 @@ import pytest
 from support.stages import turns
 
 from fanvue_async import FanvueClient, Timeout
-from fanvue_async.waits import Places, Scope, Timer
+from fanvue_async.engine.waits import Places, Scope, Timer
 
 if TYPE_CHECKING:
-    from fanvue_async.pool import Pool
+    from fanvue_async.engine.pool import Pool
 
 # The queue. That calls go through it in their order is in test_pool.py.
 
@@ -71,7 +71,7 @@ async def test_a_waiter_that_is_thrown_away_takes_no_place() -> None:
 async def pool() -> Pool:
     """Make a pool that is open."""
     client = FanvueClient("token")
-    pool = client._session.pool
+    pool = client._session.terms.pool
     pool.start()
     return pool
 

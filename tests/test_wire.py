@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.users import USER
 
 from fanvue_async import CreatedChat, DecodeError, wire
-from fanvue_async.exchange import Answer
+from fanvue_async.engine.answers import Answer
 from fanvue_async.testing import FakeFanvue
 
 json_values = st.recursive(

@@ -6,21 +6,19 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from fanvue_async import wire
-from fanvue_async.errors import InvalidArgumentError, NotContactableError
-from fanvue_async.session import Operation
+from fanvue_async.engine.operation import Operation, uuid_of
+from fanvue_async.errors import NotContactableError
+from fanvue_async.resources._resource import Resource
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from fanvue_async.session import Session
 
-
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class CreatedChat:
     """The API's word that a chat was created."""
 
-    message: str = attrs.field(validator=attrs.validators.instance_of(str))
+    message: str
     """What the API says; its wording is not documented."""
 
 
@@ -30,19 +28,17 @@ class CreatedChat:
 _CREATE = Operation(
     "POST",
     "/chats",
+    CreatedChat,
+    id="createChat",
+    creator_id="createCreatorChat",
+    scopes=("write:chat",),
     idempotent=True,
-    read=wire.reader(CreatedChat),
     bare_message=NotContactableError,
 )
 
 
-class ChatsResource:
-    """The chats of one account, as ``client.chats``."""
-
-    __slots__ = ("_session",)
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
+class CreatorChatsResource(Resource):
+    """The chats of a creator, as ``creator.chats``."""
 
     async def create(self, user_uuid: UUID | str) -> CreatedChat:
         """Open a chat with a user. Needs the scope ``write:chat``.
@@ -66,10 +62,8 @@ class ChatsResource:
         Source: https://api.fanvue.com/docs/api-reference/overview (createChat)
 
         """
-        uuid = wire.uuid_text(user_uuid)
-        if uuid is None:
-            raise InvalidArgumentError(
-                message="user_uuid must be a uuid.UUID or its text: 8-4-4-4-12 hexadecimal digits",
-                operation=_CREATE.name,
-            )
-        return await self._session.request(_CREATE, wire.dumps({"userUuid": uuid}))
+        return await self._call(_CREATE, json={"userUuid": uuid_of("user_uuid", user_uuid)})
+
+
+class ChatsResource(CreatorChatsResource):
+    """The chats of the token's own account, as ``client.chats``."""

@@ -259,11 +259,11 @@ async def run(seed: int, calls: int, tolerance: float, slack: float = 1) -> Resu
             timeout=Timeout(_TOTAL * slack, attempt=_ATTEMPT * slack),
             limits=Limits(max_connections=_CONNECTIONS),
         )
-        client._session.pool.seams.sleep = _shorter
+        client._session.terms.pool.clockwork.sleep = _shorter
         callers = Callers(seed, client, _PAUSES[tls], slack)
         async with client:
             await callers.call(calls)
-            free = sum(client._session.pool.places.take() for _ in range(_CONNECTIONS + 1))
+            free = sum(client._session.terms.pool.places.take() for _ in range(_CONNECTIONS + 1))
     wrongs = [
         f"{call.user}: {wrong}; the server played {chaos.story[call.user]}"
         for call in callers.ended

@@ -165,14 +165,14 @@ async def calls_in_all_phases(
             ssl=contexts[1],
             limits=Limits(max_connections=EACH * len(WITH_CONNECTION)),
         )
-        pool = client._session.pool
+        pool = client._session.terms.pool
         slept: list[float] = []
 
         async def sleep(seconds: float) -> None:
             slept.append(seconds)
             await _for_ever()
 
-        pool.seams.sleep = sleep
+        pool.clockwork.sleep = sleep
         providers = {"token": _Stuck("get_token"), "invalidate": _Stuck("invalidate")}
         stage = Stage(server, client, {})
 
@@ -238,7 +238,7 @@ async def test_cancels_are_honoured_in_all_phases(
     slowest = dict.fromkeys(PHASES, 0.0)
     for _ in range(many(2, 17)):  # of six calls each
         async with calls_in_all_phases(contexts) as stage:
-            places = stage.client._session.pool.places
+            places = stage.client._session.terms.pool.places
             # Those behind in the queue first, or they would be given the connections of others.
             for phase in reversed(PHASES):
                 for call in stage.calls[phase]:
@@ -251,7 +251,7 @@ async def test_cancels_are_honoured_in_all_phases(
                     assert sum(call.done() for call in stage.all_calls) == done + 1
                 assert not places._waiters
             assert sum(places.take() for _ in range(99)) == EACH * len(WITH_CONNECTION)
-            assert not stage.client._session.pool.in_flight
+            assert not stage.client._session.terms.pool.in_flight
             await stage.client.aclose()
             assert await stage.what_goes_on() == []
     for phase, seconds in slowest.items():
@@ -267,7 +267,7 @@ async def test_closing_with_many_calls_in_the_queue(count: int, seconds: float) 
         for _ in range(many(1, 5)):
             server.requests = 0
             async with FanvueClient(TOKEN, base_url=server.url) as client:
-                places = client._session.pool
+                places = client._session.terms.pool
                 calls = [asyncio.create_task(client.chats.create(USER)) for _ in range(count)]
                 await until(lambda: server.requests == 100)
                 assert len(places.places._waiters) == count - 100
@@ -352,7 +352,7 @@ async def test_cancels_that_race_our_own_clocks_are_honoured(race: str) -> None:
         if race == "connect":
             server.stop_accepting()
         async with FanvueClient(TOKEN, base_url=server.url, timeout=timeout, retry=retry) as client:
-            client._session.pool.seams.sleep = _for_ever
+            client._session.terms.pool.clockwork.sleep = _for_ever
 
             async def call() -> Response:
                 task = cast("asyncio.Task[Response]", asyncio.current_task())

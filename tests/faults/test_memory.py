@@ -202,8 +202,8 @@ async def test_calls_leave_nothing_to_the_garbage_collector(kind: str) -> None:
         else:
             stack.callback(server.close)
         client = FanvueClient(TOKEN, base_url=server.url, timeout=how.timeout, retry=how.retry)
-        client._session.pool.seams.clock = clock = _HurriedClock()
-        client._session.pool.seams.sleep = _no_time
+        client._session.terms.pool.clockwork.clock = clock = _HurriedClock()
+        client._session.terms.pool.clockwork.sleep = _no_time
 
         async def call() -> None:
             clock.now += 600

@@ -54,8 +54,8 @@ def client_on(
 ) -> tuple[FanvueClient, Clock]:
     """Make a client that never waits, and the clock that it goes by."""
     client, clock = FanvueClient("outage-token", base_url=server.url, session=session), Clock()
-    client._session.pool.seams.clock = clock
-    client._session.pool.seams.sleep = _no_time
+    client._session.terms.pool.clockwork.clock = clock
+    client._session.terms.pool.clockwork.sleep = _no_time
     return client, clock
 
 

@@ -106,8 +106,8 @@ async def test_the_session_outlives_the_client_that_borrows_it(app: web.Applicat
     """Contexts end in the reverse order: the client first, then the session it borrows from."""
     async with TestServer(app):
         session, fanvue = app[SESSION], app[FANVUE]
-        assert fanvue._session.pool.http is not None
-        assert fanvue._session.pool.http.connector is session.connector
+        assert fanvue._session.terms.pool.http is not None
+        assert fanvue._session.terms.pool.http.connector is session.connector
         await fanvue.aclose()
         assert not session.closed
 

@@ -284,7 +284,7 @@ class RawServer:
 
         """
         client = FanvueClient(TOKEN, base_url=options.pop("base_url", self.url), **options)
-        client._session.pool.seams.sleep = _no_time
+        client._session.terms.pool.clockwork.sleep = _no_time
         return client
 
     def __enter__(self) -> Self:

@@ -48,7 +48,7 @@ def waits_of(client: FanvueClient) -> list[float]:
     async def sleep(seconds: float) -> None:
         noted.append(seconds)
 
-    client._session.pool.seams.sleep = sleep
+    client._session.terms.pool.clockwork.sleep = sleep
     return noted
 
 
@@ -129,7 +129,7 @@ class LoopServer:
     def client(self, **options: Any) -> FanvueClient:
         """Make a client on this server, whose waits for a retry take no time."""
         client = FanvueClient(TOKEN, base_url=self.url, **options)
-        client._session.pool.seams.sleep = no_time
+        client._session.terms.pool.clockwork.sleep = no_time
         return client
 
     def accepted(self, transport: asyncio.Transport) -> None:
@@ -291,7 +291,7 @@ class Stage:
         for blocker in self._blockers:
             blocker.cancel()
         await asyncio.gather(*self._blockers, return_exceptions=True)
-        places = self.client._session.pool.places
+        places = self.client._session.terms.pool.places
         return sum(places.take() for _ in range(100))
 
 
@@ -312,14 +312,14 @@ async def stuck_in(phase: str, token: str = TOKEN) -> AsyncGenerator[Stage]:
             slept.append(seconds)
             await asyncio.Event().wait()
 
-        client._session.pool.seams.sleep = sleep
+        client._session.terms.pool.clockwork.sleep = sleep
         await stack.enter_async_context(client)
         blockers: list[asyncio.Task[CreatedChat]] = []
         if phase == "queue":
             blockers.append(asyncio.create_task(client.chats.create(USER)))
             await until(lambda: server.paths)
         reached: dict[str, Callable[[], object]] = {
-            "queue": lambda: client._session.pool.places._waiters,
+            "queue": lambda: client._session.terms.pool.places._waiters,
             "token": lambda: provider.stuck,
             "connect": lambda: server.connections,
             "back-off": lambda: slept,

@@ -27,24 +27,6 @@ _POOL_QUOTA = 20 * _COST
 _REFILL_SECONDS = 60.0
 
 
-@attrs.frozen
-class RetryEvent:
-    """What ``on_retry`` is told before each wait."""
-
-    operation: str
-    """The call, such as ``"POST /chats"``."""
-    attempt: int
-    """How many requests were tried so far."""
-    wait: float
-    """Seconds until the next attempt."""
-    status: int | None
-    """The status of the answer, or None if there was none."""
-    error: str
-    """The class name of the error that would be raised without a retry."""
-    elapsed: float
-    """Seconds since the call began."""
-
-
 @attrs.define(eq=False)
 class Outcome(Generic[_T]):
     """What an attempt came to: a value or an error, and whether it may be sent again."""
@@ -54,7 +36,8 @@ class Outcome(Generic[_T]):
     error: FanvueError | None = None
     repeatable: bool = False
     stale: bool = False
-    """Whether it died on a reused connection, before any answer: repeated at once, for nothing."""
+    """Whether it died on a reused connection, before any answer: retried immediately,
+    without spending quota."""
     floor: float | None = None
     """Seconds that the server asks to wait at least."""
 
@@ -151,94 +134,53 @@ async def repeat(  # noqa: PLR0913 - what a retry depends on, from one caller
     """Repeat ``attempt`` with tenacity, after ``first`` failed, and return the last outcome.
 
     tenacity enters only here, after a failure, because a pass through it costs a tenth of a call.
-    What is raised goes around it: an exception that went through tenacity would stay behind in a
-    reference cycle with the frames that raised it, and its predicates could swallow a cancellation.
+    What an attempt raises goes around it: an exception that went through tenacity would stay behind
+    in a reference cycle with the frames that raised it.
     """
-    repetition = _Repetition(first, attempt, policy, quota, random, time_left, sleep, before_sleep)
-    outcome: Outcome[_T] = await _RETRYING(_next_outcome, repetition)
-    error, repetition.raised = repetition.raised, None
-    if error is None:
-        return outcome
+    pending: list[Outcome[_T]] = [first]
+    raised: list[BaseException] = []  # a cancellation, or what a token provider raised
+
+    async def step() -> Outcome[_T]:
+        if pending:
+            return pending.pop()
+        try:
+            return await attempt()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            raised.append(error)
+            return Outcome()
+
+    def stop(state: RetryCallState) -> bool:
+        outcome = _outcome(state)
+        return (
+            state.attempt_number >= policy.max_attempts
+            or asks_too_much(outcome, policy, time_left())
+            or not (outcome.stale or quota.spend())
+        )
+
+    def wait(state: RetryCallState) -> float:
+        return next_wait(_outcome(state), policy, state.attempt_number, random)
+
+    retrying = AsyncRetrying(
+        retry=retry_if_result(_is_repeatable),
+        stop=stop,
+        wait=wait,
+        sleep=sleep,
+        before_sleep=lambda state: before_sleep(_outcome(state), state.upcoming_sleep),
+        retry_error_callback=_outcome,
+    )
     try:
-        raise error
+        outcome: Outcome[_T] = await retrying(step)
+        if raised:
+            raise raised.pop()
+        return outcome
     finally:
-        del error
-
-
-@attrs.define(eq=False)
-class _Repetition(Generic[_T]):
-    """What tenacity's callbacks know of a call; they find it as the step's argument."""
-
-    pending: Outcome[_T] | None
-    attempt: Callable[[], Awaitable[Outcome[_T]]]
-    policy: RetryPolicy
-    quota: Quota
-    random: Callable[[], float]
-    time_left: Callable[[], float]
-    sleep: Callable[[float], Awaitable[None]]
-    before_sleep: Callable[[Outcome[_T], float], None]
-    wait: float = 0.0
-    raised: BaseException | None = None
-    """A cancellation, or what a token provider raised."""
-
-
-async def _next_outcome(repetition: _Repetition[_T]) -> Outcome[_T]:
-    """Hand over the outcome of the first attempt, then of each further one."""
-    if repetition.pending is not None:
-        outcome, repetition.pending = repetition.pending, None
-        return outcome
-    try:
-        await repetition.sleep(repetition.wait)
-        return await repetition.attempt()
-    except BaseException as error:  # noqa: BLE001 - to be raised again behind tenacity
-        repetition.raised = error
-        return Outcome()
+        retrying.iter_state.reset()  # its actions refer to it: a cycle
 
 
 def _is_repeatable(outcome: Outcome[Any]) -> bool:
     return outcome.repeatable
 
 
-def _wait(state: RetryCallState) -> float:
-    repetition = _repetition(state)
-    return next_wait(_outcome(state), repetition.policy, state.attempt_number, repetition.random)
-
-
-def _stop(state: RetryCallState) -> bool:
-    outcome, repetition = _outcome(state), _repetition(state)
-    return (
-        state.attempt_number >= repetition.policy.max_attempts
-        or asks_too_much(outcome, repetition.policy, repetition.time_left())
-        or not (outcome.stale or repetition.quota.spend())
-    )
-
-
-def _before_sleep(state: RetryCallState) -> None:
-    repetition = _repetition(state)
-    repetition.wait = state.upcoming_sleep
-    repetition.before_sleep(_outcome(state), repetition.wait)
-
-
-async def _sleep_later(_: float) -> None:
-    """Leave the wait to the next step: tenacity does not say here whose wait it is."""
-
-
-def _repetition(state: RetryCallState) -> _Repetition[Any]:
-    return cast("_Repetition[Any]", state.args[0])
-
-
 def _outcome(state: RetryCallState) -> Outcome[Any]:
     assert state.outcome is not None
     return cast("Outcome[Any]", state.outcome.result())
-
-
-# One for all calls: each would leave a reference cycle behind. Sharing it is safe because
-# its callbacks never suspend; its state is per thread, and tasks would mix theirs up if they did.
-_RETRYING = AsyncRetrying(
-    retry=retry_if_result(_is_repeatable),
-    wait=_wait,
-    stop=_stop,
-    before_sleep=_before_sleep,
-    sleep=_sleep_later,
-    retry_error_callback=_outcome,
-)

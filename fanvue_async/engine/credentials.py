@@ -35,7 +35,7 @@ class TokenProvider(Protocol):
         """
         ...  # pragma: no cover - a Protocol's body never runs
 
-    async def invalidate(self, token: str) -> None:
+    async def invalidate(self, token: str, /) -> None:
         """Learn that the API refused ``token`` with 401; the next ``get_token`` should renew it."""
         ...  # pragma: no cover - a Protocol's body never runs
 
@@ -107,11 +107,11 @@ class Credential:
         if isinstance(source.reveal(), str):
             self._bearer = self.fixed = _bearer(source)
             if self.fixed is None:
-                raise ConfigurationError(message=f"{name} {_RULE}")
+                raise ConfigurationError(f"{name} {_RULE}")
         elif _is_provider(source.reveal()):
             self._provider = source.reveal()
         else:
-            raise ConfigurationError(message=f"{name} must be a str or a TokenProvider")
+            raise ConfigurationError(f"{name} must be a str or a TokenProvider")
 
     def account_of(self, bearer: Bearer) -> str:
         """Return the account as the provider names it, else the digest of the token."""

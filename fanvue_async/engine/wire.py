@@ -1,21 +1,17 @@
-"""Between JSON bytes and values: a strict writer, a tolerant reader."""
+"""Between JSON bytes and values: strict in writing, tolerant in reading."""
 
 from __future__ import annotations
 
 import json
 import math
+import operator
 import re
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from uuid import UUID
 
-import attrs
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fanvue_async.exchange import Answer
-
-_M = TypeVar("_M", bound=attrs.AttrsInstance)
+    from typing import SupportsIndex
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -32,6 +28,28 @@ def _finite(text: str) -> float:
     return number
 
 
+def plain(value: object) -> object:
+    """Return what JSON can hold for a date, a UUID of any library, or a foreign integer.
+
+    Raises:
+        TypeError: it is of another type.
+        ValueError: it is a datetime without a time zone.
+
+    """
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("a datetime needs a time zone")
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if (uuid := uuid_text(value)) is not None:
+        return uuid
+    try:
+        return operator.index(cast("SupportsIndex", value))
+    except TypeError:
+        raise TypeError(f"{type(value).__name__} cannot be written") from None
+
+
 def _refuse_constant(_: str) -> NoReturn:
     """Refuse NaN and Infinity, which JSON does not know."""
     raise ValueError
@@ -41,11 +59,16 @@ _WHITESPACE = " \t\n\r"  # of JSON; str.strip() alone knows more
 
 # Built once: json.loads() and json.dumps() build a new object for each call with an option.
 _decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).raw_decode
-_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=plain).encode
 
 
 def dumps(value: Any) -> bytes:
-    """Write JSON (RFC 8259). Raises what json raises for data that JSON cannot hold."""
+    """Write JSON (RFC 8259), with dates, UUIDs and foreign integers in the API's form.
+
+    Raises:
+        TypeError, ValueError, RecursionError: it holds what JSON cannot.
+
+    """
     return _encode(value).encode()
 
 
@@ -80,33 +103,6 @@ def items_of(document: Any) -> list[Any] | None:
     return cast("list[Any]", document) if isinstance(document, list) else None
 
 
-def reader(model: type[_M]) -> Callable[[Answer], _M]:
-    """Make the function that reads ``model`` from an answer's body.
-
-    A field ``next_version`` is read from ``nextVersion``. Fields that the model does not know
-    are ignored, so that the API can add some; types are checked by the model's own validators.
-    """
-    names = [(_camel(field.name), field.name) for field in attrs.fields(model)]
-
-    def read(answer: Answer) -> _M:
-        document = loads(answer.content)
-        if not isinstance(document, dict):
-            raise MalformedBodyError(f"a {type(document).__name__} where an object should be")
-        fields = fields_of(document)
-        try:
-            return model(**{name: fields[key] for key, name in names if key in fields})
-        except (TypeError, ValueError):
-            reason = f"no {model.__name__}: a field is missing or has the wrong type"
-        raise MalformedBodyError(reason)
-
-    return read
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(word.title() for word in tail)
-
-
 def is_unicode(text: str) -> bool:
     """Tell whether a text can be sent: a lone surrogate cannot."""
     try:
@@ -116,13 +112,17 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def uuid_text(value: UUID | str) -> str | None:
-    """Write a UUID as the API does, in lower case; None if ``value`` is none.
+def uuid_text(value: object) -> str | None:
+    """Write a UUID as the API does, in lower case; None if ``value`` is no UUID.
 
-    A text must be the canonical form of 36 characters (RFC 9562), in any case. ``uuid.UUID(text)``
-    is no such check: it takes braces, ``urn:uuid:`` and misplaced hyphens, and reads ``+f1b…`` as
-    another UUID, which would be another user.
+    Those of other libraries (asyncpg, uuid_utils) count. A text must be the canonical form of 36
+    characters (RFC 9562), in any case: ``uuid.UUID(text)`` takes braces, ``urn:uuid:`` and
+    misplaced hyphens, and reads ``+f1b…`` as another UUID, which would be another user.
     """
-    if isinstance(value, UUID):
-        return str(value)
-    return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
+    if isinstance(value, str):
+        text = str.__str__(value)
+    elif isinstance(value, UUID) or type(value).__name__ == "UUID":
+        text = str(value)
+    else:
+        return None
+    return text.lower() if _UUID.fullmatch(text) else None

@@ -1,4 +1,4 @@
-"""What the API says about its limits: the rate-limit headers and ``Retry-After``."""
+"""What the API says in headers: the rate limit and ``Retry-After``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-import attrs
 from multidict import istr
+
+from fanvue_async.errors import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,22 +31,6 @@ _HTTP_DATE = re.compile(
     rf"|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, [0-9]{{2}}-{_MONTH}-[0-9]{{2}} {_TIME} GMT"
     rf"|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) {_MONTH} [0-9 ][0-9] {_TIME} [0-9]{{4}})"
 )
-
-
-@attrs.frozen
-class RateLimit:
-    """The rate limit of an account, as the newest answer reported it.
-
-    Fanvue documents 200 requests in 60 seconds by default, with other limits on some endpoints:
-    https://api.fanvue.com/docs/authentication/rate-limits
-    """
-
-    limit: int
-    """Requests that one window allows."""
-    remaining: int
-    """Requests left in this window."""
-    reset_at: datetime
-    """When the window is filled again, in UTC."""
 
 
 def report_in(headers: Mapping[str, str]) -> str | None:
@@ -84,3 +69,13 @@ def retry_after(value: str | None) -> float | None:
     if moment.tzinfo is None:  # the asctime form names no zone and means UTC
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, moment.timestamp() - time.time())
+
+
+def clean(text: str, length: int) -> str:
+    """Make foreign text safe for a terminal or a log: one line, printable, not too long."""
+    text = text[: length + 1]
+    if not text.isprintable():
+        text = "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+        )
+    return text if len(text) <= length else text[: length - 1] + "…"

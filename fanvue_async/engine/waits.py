@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Self
+from contextvars import Context
+from typing import Self
 
-if TYPE_CHECKING:
-    from fanvue_async.pool import Pool
-
-_EARLY = 0.001  # seconds: uvloop counts in milliseconds, and may ring half of one before its time
+_EARLY = 0.001  # seconds: uvloop counts in milliseconds, and timers may fire up to 0.5 ms early
 
 
-class Places:
+class Slots:
     """The queue for connections: first come, first served, and left in O(1).
 
     asyncio.Semaphore scans its cancelled waiters, so closing under 10,000 of them takes seconds.
@@ -23,27 +21,27 @@ class Places:
         self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
 
     def take(self) -> bool:
-        """Take a place if one is free."""
+        """Take a slot if one is free."""
         if self._free:
             self._free -= 1
             return True
         return False
 
     async def wait(self) -> None:
-        """Wait until a place is handed over."""
+        """Wait until a slot is handed over."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = None
         try:
             await waiter
         except BaseException:  # a cancel, or the end of a task that is thrown away
-            if waiter.done() and not waiter.cancelled():  # a place was handed over in that moment
-                self.leave()
+            if waiter.done() and not waiter.cancelled():  # a slot was handed over in that moment
+                self.release()
             else:
                 self._waiters.pop(waiter, None)
             raise
 
-    def leave(self) -> None:
-        """Hand the place over to whoever waits longest."""
+    def release(self) -> None:
+        """Hand the slot over to whoever waits longest."""
         while self._waiters:
             waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():
@@ -52,11 +50,39 @@ class Places:
         self._free += 1
 
 
+class Scopes:
+    """The waits under way, which closing ends all at once."""
+
+    def __init__(self) -> None:
+        self.closing: bool = False
+        """Whether new waits are refused."""
+        self.open: set[Scope] = set()
+        self._idle = asyncio.Event()
+
+    def left(self, scope: Scope) -> None:
+        """Note that a wait is over."""
+        self.open.discard(scope)
+        if self.closing and not self.open:
+            self._idle.set()
+
+    async def end_all(self) -> None:
+        """End every wait, and return when the last one is over."""
+        if self.open:
+            # In a turn of its own, when no task runs: a cancel of one that does might reach it
+            # behind the scope. https://github.com/python/cpython/pull/117407
+            asyncio.get_running_loop().call_soon(self._end_open, context=Context())
+            await self._idle.wait()
+
+    def _end_open(self) -> None:
+        for scope in self.open:
+            scope.end()
+
+
 class Timer:
     """Ends waits that are all of one length, with one handle of the loop for all of them.
 
-    The loop's handles lie in a heap that compares them in Python: one for each call costs 4 % of
-    it. Here the waits stand in the order in which they began, which is that of their ends.
+    The loop keeps its handles in a heap and compares them in Python: one for each call costs 4 % of
+    it. Here the waits are kept in the order in which they began, which is that of their ends.
     """
 
     __slots__ = ("_ends", "_handle", "_seconds")
@@ -67,20 +93,25 @@ class Timer:
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self, scope: Scope) -> None:
-        """End that wait when its time is over."""
+        """End that wait when its time is up."""
         loop = asyncio.get_running_loop()
         end = self._ends[scope] = loop.time() + self._seconds
         if self._handle is None:
-            self._handle = loop.call_at(end, self._ring)
+            self._schedule(loop, end)
 
     def stop(self, scope: Scope) -> None:
-        """Let that wait be."""
+        """Leave that wait alone."""
         del self._ends[scope]
         if not self._ends and self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
-    def _ring(self) -> None:
+    def _schedule(self, loop: asyncio.AbstractEventLoop, end: float) -> None:
+        # In an empty context: a handle would keep that of the first caller alive as long as calls
+        # overlap.
+        self._handle = loop.call_at(end, self._expire, context=Context())
+
+    def _expire(self) -> None:
         """End the waits that are due, and come back for the next one."""
         loop = asyncio.get_running_loop()
         now = loop.time() + _EARLY
@@ -88,7 +119,7 @@ class Timer:
         due: list[Scope] = []
         for scope, end in self._ends.items():
             if end > now:
-                self._handle = loop.call_at(end, self._ring)
+                self._schedule(loop, end)
                 break
             due.append(scope)
         for scope in due:
@@ -99,16 +130,16 @@ class Scope:
     """Bounds the waits of a task: by a timer, and by the closing of the client.
 
     By the rules of asyncio.timeout, so that a cancel of the caller's is never taken for its own.
-    But what it ends goes on behind the ``with``, where ``is_over`` tells of it; closing ends ten
+    But what it ends goes on behind the ``with``, where ``expired`` tells of it; closing ends ten
     thousand of them in one turn of the loop; and entering it suspends nothing.
     """
 
-    __slots__ = ("_cancelling", "_pool", "_task", "_timer", "is_over")
+    __slots__ = ("_cancelling", "_scopes", "_task", "_timer", "expired")
 
-    def __init__(self, pool: Pool, timer: Timer) -> None:
-        self._pool = pool
+    def __init__(self, scopes: Scopes, timer: Timer) -> None:
+        self._scopes = scopes
         self._timer = timer
-        self.is_over: bool = False
+        self.expired: bool = False
         """Whether it has asked its task to end the wait."""
 
     def __enter__(self) -> Self:
@@ -117,16 +148,14 @@ class Scope:
         self._task = task
         self._cancelling = task.cancelling()
         self._timer.start(self)
-        self._pool.in_flight.add(self)
+        self._scopes.open.add(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         self._timer.stop(self)
-        self._pool.in_flight.discard(self)
-        if self._pool.closing:
-            self._pool.note_left()
+        self._scopes.left(self)
         # Every cancel is taken back by whoever asked for it; what is left is the caller's.
-        is_ours = self.is_over and self._task.uncancel() <= self._cancelling
+        is_ours = self.expired and self._task.uncancel() <= self._cancelling
         return is_ours and kind is asyncio.CancelledError
 
     def change_to(self, timer: Timer) -> None:
@@ -137,6 +166,6 @@ class Scope:
 
     def end(self) -> None:
         """End the wait."""
-        if not self.is_over:
-            self.is_over = True
+        if not self.expired:
+            self.expired = True
             self._task.cancel()

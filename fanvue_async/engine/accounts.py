@@ -1,0 +1,76 @@
+"""What is known of each account, whoever acts for it: its retry quota, and its buckets."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from fanvue_async.engine.headers import rate_limit_of, report_in
+from fanvue_async.engine.retry import Quota
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fanvue_async.errors import RateLimit
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+_MAX_ACCOUNTS = 10_000
+
+
+@attrs.define(eq=False)
+class Bucket:
+    """A bucket of the API's rate limit: an account's own, or that of one creator it acts for."""
+
+    quota: Quota
+    """The retry quota of the account, which its buckets share."""
+    _report: str | None = None
+
+    def note(self, headers: Mapping[str, str]) -> None:
+        """Keep the rate limit that a response reports."""
+        self._report = report_in(headers) or self._report
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The rate limit as the newest response reported it."""
+        return rate_limit_of(self._report)
+
+
+class Accounts:
+    """The accounts and buckets used last, up to 10,000 of each."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._shared_quota = Quota.of_pool(clock)
+        self._quotas: OrderedDict[str, Quota] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, str | None], Bucket] = OrderedDict()
+
+    def bucket(self, account: str, creator: str | None) -> Bucket:
+        """Return the bucket that a request counts in, new if it was not used lately."""
+        key = (account, creator)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            return _kept(self._buckets, key, Bucket(self._quota(account)))
+        self._buckets.move_to_end(key)
+        return bucket
+
+    def find(self, account: str, creator: str | None) -> Bucket | None:
+        """Return the bucket if it was used lately."""
+        return self._buckets.get((account, creator))
+
+    def _quota(self, account: str) -> Quota:
+        quota = self._quotas.get(account)
+        if quota is None:
+            return _kept(self._quotas, account, Quota(self._clock, shared=self._shared_quota))
+        self._quotas.move_to_end(account)
+        return quota
+
+
+def _kept(table: OrderedDict[_K, _V], key: _K, value: _V) -> _V:
+    """Add to a table, which forgets what was used least lately."""
+    table[key] = value
+    if len(table) > _MAX_ACCOUNTS:
+        table.popitem(last=False)
+    return value

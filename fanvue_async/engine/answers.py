@@ -1,0 +1,169 @@
+"""What came back, and the typed error of a response whose status is no success.
+
+The class is decided by the status and by the shape of the body, never by its words.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from fanvue_async import errors
+from fanvue_async.engine import wire
+from fanvue_async.engine.headers import (
+    LIMIT,
+    REMAINING,
+    RESET,
+    clean,
+    rate_limit_of,
+    report_in,
+    retry_after,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_MESSAGE_LENGTH = 500
+_BODY_TEXT_LENGTH = 2_000
+_BODY_DEPTH = 32
+_HEADER_LENGTH = 200
+
+# What may be kept of an answer's headers: nothing that could carry a secret. No page documents
+# a request id; X-Request-Id is the usual name and CF-Ray what Fanvue's proxies would add.
+_KEPT_HEADERS = (
+    "CF-Ray",
+    "Content-Type",
+    "Date",
+    "Deprecation",
+    "Location",
+    "Retry-After",
+    "Sunset",
+    "X-Fanvue-API-Next-Version",
+    LIMIT,
+    REMAINING,
+    RESET,
+    "X-Request-Id",
+)
+
+_BY_STATUS: dict[int, type[errors.APIError]] = {
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    409: errors.ConflictError,
+    429: errors.RateLimitError,
+}
+
+
+@attrs.define(eq=False)
+class Answer:
+    """What came back, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = b""
+    attempts: int = 0
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the status is one of success."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - 2xx
+
+
+def api_error(
+    answer: Answer,
+    *,
+    redact: Callable[[str], str],
+    bare_message: type[errors.BadRequestError],
+    operation: str,
+    maybe_processed: bool,
+) -> errors.APIError:
+    """Make the typed error of an answer whose status is no success.
+
+    ``bare_message`` is what a 400 of the shape ``{message}`` means for this operation.
+    """
+    headers = answer.headers
+    body = _body(answer.content, redact)
+    cls, fields = _class_of(answer.status, body, bare_message)
+    kept = {name: _header(name, headers[name], redact) for name in _KEPT_HEADERS if name in headers}
+    return cls(
+        _message(body),
+        operation=operation,
+        attempts=answer.attempts,
+        maybe_processed=maybe_processed,
+        status=answer.status,
+        body=body,
+        retry_after=retry_after(headers.get("Retry-After")),
+        rate_limit=rate_limit_of(report_in(headers)),
+        request_id=kept.get("X-Request-Id"),
+        headers=kept,
+        **fields,
+    )
+
+
+def _class_of(
+    status: int, body: Any, bare_message: type[errors.BadRequestError]
+) -> tuple[type[errors.APIError], dict[str, Any]]:
+    """Class and own fields, decided by status and by the shape of the body, never by its words."""
+    document = wire.fields_of(body)
+    if status == 400:  # noqa: PLR2004 - the status this branch is about
+        complaints = wire.items_of(document.get("errors"))
+        if complaints is not None:
+            return errors.InvalidRequestError, {"errors": _texts(complaints)}
+        if isinstance(document.get("message"), str):
+            has_error = isinstance(document.get("error"), str)
+            return (errors.UnsupportedVersionError if has_error else bare_message), {}
+    if status == 410:  # noqa: PLR2004 - the status this branch is about
+        version = document.get("nextVersion")
+        return errors.VersionSunsetError, {
+            "next_version": version if isinstance(version, str) else None
+        }
+    if 500 <= status < 600:  # noqa: PLR2004 - 5xx
+        return errors.ServerError, {}
+    return _BY_STATUS.get(status, errors.APIError), {}
+
+
+def _message(body: Any) -> str:
+    """Find the API's words in a body of any of its documented shapes."""
+    if isinstance(body, str):
+        return clean(body, _MESSAGE_LENGTH)
+    fields = wire.fields_of(body)
+    said = wire.items_of(fields.get("errors")) or [fields.get("error"), fields.get("message")]
+    return clean(": ".join(_texts(said)), _MESSAGE_LENGTH)
+
+
+def _texts(values: list[Any]) -> tuple[str, ...]:
+    return tuple(clean(str(value), _MESSAGE_LENGTH) for value in values if value is not None)
+
+
+def _body(content: bytes, redact: Callable[[str], str]) -> Any:
+    """Decode an error's body: JSON if it is, else its beginning as text, None if empty."""
+    if not content:
+        return None
+    try:
+        return _redacted(wire.loads(content), redact, _BODY_DEPTH)
+    except wire.MalformedBodyError:
+        return redact(content.decode("utf-8", "replace"))[:_BODY_TEXT_LENGTH]
+
+
+def _redacted(value: Any, redact: Callable[[str], str], depth: int) -> Any:
+    """Copy JSON data without the token; what is nested deeper than any error of the API is cut."""
+    if isinstance(value, str):
+        return redact(value)
+    if not depth:
+        return "…"
+    if (items := wire.items_of(value)) is not None:
+        return [_redacted(item, redact, depth - 1) for item in items]
+    if isinstance(value, dict):
+        fields = wire.fields_of(value)
+        return {redact(key): _redacted(item, redact, depth - 1) for key, item in fields.items()}
+    return value
+
+
+def _header(name: str, value: str, redact: Callable[[str], str]) -> str:
+    if name == "Location":  # its query and userinfo may hold secrets of somebody
+        value = re.sub(r"//[^/?#]*@", "//", value)
+        value = re.split(r"[?#]", value, maxsplit=1)[0]
+    return clean(redact(value), _HEADER_LENGTH)

@@ -1,0 +1,290 @@
+"""What an endpoint is, and the request that it becomes when it is bound to values.
+
+Paths, queries and bodies are checked and encoded here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import EllipsisType
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from urllib.parse import quote
+
+import attrs
+
+from fanvue_async.engine import wire
+from fanvue_async.errors import BadRequestError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fanvue_async.engine.answers import Answer
+
+T = TypeVar("T")
+
+_CREATOR = "/creators/{creatorUserUuid}"
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_OF_A_CREATOR = re.compile(r"(?:/v[01])?/creators/([^/]+)/")
+_TEXT_LENGTH = 255
+
+# Methods that RFC 9110, 9.2.2 calls idempotent, and those that it does not.
+IDEMPOTENT = {
+    "GET": True,
+    "HEAD": True,
+    "PUT": True,
+    "DELETE": True,
+    "POST": False,
+    "PATCH": False,
+}
+SAFE = frozenset({"GET", "HEAD"})
+
+
+@attrs.frozen(eq=False)
+class Request(Generic[T]):
+    """An operation bound to values: everything that the engine must know to send it."""
+
+    method: str
+    name: str
+    """What errors and logs call it: the method and the template, never the ids."""
+    target: str
+    """The encoded path and query below the base URL, or an absolute URL of another origin."""
+    read: Callable[[Answer], T]
+    """Makes the value of a success, or raises ``wire.MalformedBodyError``."""
+    idempotent: bool = False
+    """Whether it may be sent again although it may already have been processed."""
+    safe: bool = False
+    """Whether nothing happens by it, so that it is never called processed."""
+    body: bytes | None = None
+    content_type: str = "application/json"
+    bare_message: type[BadRequestError] = BadRequestError
+    """What a 400 whose body is just ``{message}`` means here."""
+    creator: str | None = None
+    """The creator whose bucket of the rate limit it counts in; None for the account's own."""
+    headers: Mapping[str, str] | None = None
+    """Sent instead of the bearer token, on a request that goes without one."""
+
+
+def bucket_of(path: str) -> str | None:
+    """Return the creator whose bucket a path counts in; None for the account's own."""
+    match = _OF_A_CREATOR.match(path)
+    return match[1].lower() if match else None
+
+
+class Operation(Generic[T]):
+    """What the package must know of an endpoint.
+
+    Args:
+        method: its HTTP method.
+        path: the own account's path, with the API's names: ``/chats/{userUuid}/messages``.
+        returns: what its success holds: a model, a list or a map of models, a page; None for
+            nothing.
+        id: the ``operationId`` of its documentation.
+        scopes: the scopes that a token needs.
+        creator_id: the id of its twin below ``/creators/{creatorUserUuid}``, if there is one.
+        creator_scopes: what the twin needs. Default: ``scopes`` and ``read:creator``.
+        safe: whether nothing happens by it. Default: GET and HEAD.
+        idempotent: whether it may be repeated when its outcome is unknown. Default: by method.
+        bare_message: what a 400 whose body is just ``{message}`` means.
+        arguments: Python names of path parameters where the API's name does not tell.
+        texts: path parameters that are text of 1 to 255 characters, or numbers; others are UUIDs.
+        commas: lists in the query that are joined by commas; others repeat their key.
+
+    """
+
+    def __init__(  # noqa: PLR0913 - an endpoint has this many sides, all but three by keyword
+        self,
+        method: str,
+        path: str,
+        returns: type[T] | None = None,
+        *,
+        id: str,  # noqa: A002 - the documentation's word
+        scopes: tuple[str, ...] = (),
+        creator_id: str | None = None,
+        creator_scopes: tuple[str, ...] | None = None,
+        safe: bool | None = None,
+        idempotent: bool | None = None,
+        bare_message: type[BadRequestError] = BadRequestError,
+        arguments: Mapping[str, str] | None = None,
+        texts: tuple[str, ...] = (),
+        commas: tuple[str, ...] = (),
+    ) -> None:
+        self.method: str = method
+        self.path: str = path
+        self.returns: type[T] | None = returns
+        self.id: str = id
+        self.scopes: tuple[str, ...] = scopes
+        self.creator_id: str | None = creator_id
+        self.creator_scopes: tuple[str, ...] = creator_scopes or (*scopes, "read:creator")
+        self.safe: bool = method in SAFE if safe is None else safe
+        self.idempotent: bool = (
+            self.safe or IDEMPOTENT[method] if idempotent is None else idempotent
+        )
+        self.bare_message: type[BadRequestError] = bare_message
+        self.texts: tuple[str, ...] = texts
+        self.commas: tuple[str, ...] = commas
+        self.name: str = f"{method} {path}"
+        """What errors and logs call it."""
+        self._arguments = arguments or {}
+
+    def bind(
+        self,
+        *values: object,
+        query: Mapping[str, object] | None = None,
+        json: Mapping[str, object] | None = None,
+        creator: str | None = None,
+    ) -> Request[T]:
+        """Make the request for path values in the template's order.
+
+        A value of ``...`` drops its field; None drops a field of the query, and is null in JSON.
+
+        Raises:
+            InvalidArgumentError: a value cannot be sent; the sentence names it.
+
+        """
+        name = self.name if creator is None else f"{self.method} {_CREATOR}{self.path}"
+        path = self._path(values, name) if values else self.path
+        if creator is not None:
+            path = f"/creators/{creator}{path}"
+        if query and (text := encode_query(query, name, self.commas)):
+            path = f"{path}?{text}"
+        return Request(
+            self.method,
+            name,
+            path,
+            self._read,
+            self.idempotent,
+            self.safe,
+            None if json is None else encode_json(json, name),
+            bare_message=self.bare_message,
+            creator=creator or bucket_of(path),
+        )
+
+    def _path(self, values: tuple[object, ...], name: str) -> str:
+        """Put the values into the template, checked and percent-encoded."""
+        given: Iterator[object] = iter(values)
+
+        def encoded(parameter: re.Match[str]) -> str:
+            value = next(given)
+            if parameter[1] in self.texts:
+                return _path_text(value, self._argument(parameter[1]), name)
+            return uuid_of(self._argument(parameter[1]), value, name)
+
+        return _PARAMETER.sub(encoded, self.path)
+
+    def _argument(self, parameter: str) -> str:
+        return self._arguments.get(parameter) or snake(parameter)
+
+    def _read(self, answer: Answer) -> T:
+        if self.returns is None:
+            return cast("T", None)
+        from fanvue_async.engine.models import reader  # noqa: PLC0415 - msgspec, on first use only
+
+        return reader(self.returns)(answer.content)
+
+
+def uuid_of(argument: str, value: object, name: str | None = None) -> str:
+    """Write a UUID as the API does.
+
+    Raises:
+        InvalidArgumentError: it is no UUID; the sentence names the argument.
+
+    """
+    uuid = wire.uuid_text(value)
+    if uuid is None:
+        raise InvalidArgumentError(
+            f"{argument} must be a uuid.UUID or its text: 8-4-4-4-12 hexadecimal digits",
+            operation=name,
+        )
+    return uuid
+
+
+def snake(name: str) -> str:
+    """Write a name of the API in Python's way: ``userUuid`` is ``user_uuid``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _path_text(value: object, argument: str, name: str) -> str:
+    """Encode a word of a path; one that is only dots would be resolved away."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:d}"
+    if not isinstance(value, str) or not 0 < len(value) <= _TEXT_LENGTH:
+        raise InvalidArgumentError(
+            f"{argument} must be a str of 1 to {_TEXT_LENGTH} characters", operation=name
+        )
+    if not wire.is_unicode(value):
+        raise InvalidArgumentError(f"{argument} must be valid Unicode", operation=name)
+    encoded = quote(str.__str__(value), safe="")
+    return encoded if value.strip(".") else encoded.replace(".", "%2E")
+
+
+def encode_json(json: object, name: str) -> bytes:
+    """Write a request body; in an object, a field whose value is ``...`` is left out.
+
+    Raises:
+        InvalidArgumentError: it cannot be written; the sentence names the field and the type.
+
+    """
+    if isinstance(json, Mapping):
+        fields = cast("Mapping[object, object]", json)
+        json = {key: value for key, value in fields.items() if value is not ...}
+    try:
+        return wire.dumps(json)
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, TypeError) else type(error).__name__
+    for key, value in (
+        cast("dict[object, object]", json) if isinstance(json, dict) else {}
+    ).items():
+        try:
+            wire.dumps(value)
+        except (TypeError, ValueError, RecursionError):
+            reason = f"{key}: {_kind(value)}"
+            break
+    raise InvalidArgumentError(f"json cannot be written as JSON ({reason})", operation=name)
+
+
+def encode_query(query: Mapping[str, object], name: str, commas: tuple[str, ...] = ()) -> str:
+    """Write a query as the API reads it: booleans are words, a list repeats its key or is joined.
+
+    Raises:
+        InvalidArgumentError: a value cannot be written; the sentence names its key and its type.
+
+    """
+    pairs: list[str] = []
+    for key, value in query.items():
+        if value is None or isinstance(value, EllipsisType):
+            continue
+        if not isinstance(key, str) or not wire.is_unicode(key):
+            raise InvalidArgumentError("the keys of a query must be valid text", operation=name)
+        is_list = isinstance(value, list | tuple | set | frozenset)
+        items = cast("list[object]", value) if is_list else [value]
+        texts = [quote(_query_text(key, item, name), safe="") for item in items]
+        encoded = quote(key, safe="")
+        if key in commas:
+            texts = [",".join(texts)] if texts else []
+        pairs.extend(f"{encoded}={text}" for text in texts)
+    return "&".join(pairs)
+
+
+def _query_text(key: str, value: object, name: str) -> str:
+    if isinstance(value, str):
+        if wire.is_unicode(value):
+            return str.__str__(value)  # not str(): that of an enum's member is its name
+    elif isinstance(value, bool):
+        return "true" if value else "false"
+    else:
+        try:
+            text = wire.dumps(value).decode()
+        except (TypeError, ValueError, RecursionError):
+            text = "null"
+        if text[0] not in "[{n":  # no list in a list, no object, no null
+            return text.strip('"')
+    raise InvalidArgumentError(f"{key} cannot be sent: {_kind(value)}", operation=name)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, int | float):
+        return f"a number that JSON cannot hold ({type(value).__name__})"
+    if getattr(value, "tzinfo", ...) is None:
+        return "a datetime without a time zone"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,83 @@
+"""Where requests go and by which way: base URL, common headers, TLS and proxy."""
+
+from __future__ import annotations
+
+import platform
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from yarl import URL
+
+from fanvue_async import config
+from fanvue_async.version import __version__
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+
+    from fanvue_async.engine.credentials import Secret
+
+
+class Origin:
+    """An API's address and how requests reach it; without a repr, for it knows passwords."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_version: str | None,
+        user_agent: str | None,
+        ssl: ssl_module.SSLContext | None,
+        proxy: Secret | None,
+    ) -> None:
+        self.base_url: str = config.checked_base_url(base_url)
+        self.api_version: str = ""
+        """The version of the API that is asked for; empty for a server that knows none."""
+        self.headers: dict[str, str] = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": _user_agent(config.checked_user_agent(user_agent)),
+        }
+        """What goes with every request."""
+        if api_version is not None:
+            self.api_version = config.checked_api_version(api_version)
+            self.headers["X-Fanvue-API-Version"] = self.api_version
+        self.options: dict[str, Any] = _options(
+            config.checked_ssl(ssl), config.checked_proxy(proxy)
+        )
+        """Options of aiohttp that are the same for every request."""
+        if self.base_url.startswith("http:"):  # aiohttp sends a proxy's headers to tunnels only
+            self.headers.update(self.options.get("proxy_headers", {}))
+        self.url = lru_cache(maxsize=64)(self._url)
+
+    def _url(self, target: str) -> URL:
+        """Return the address of an encoded path below the base URL, or of an absolute URL."""
+        if target.startswith("/"):
+            target = self.base_url + target
+        return URL(target, encoded=True)
+
+
+def _options(
+    context: ssl_module.SSLContext | None, proxy: tuple[str, tuple[str, str] | None] | None
+) -> dict[str, Any]:
+    """Make the options; the proxy's password goes into a header of its own and out of the URL.
+
+    aiohttp shows the URL of a proxy in reprs and errors.
+    """
+    options: dict[str, Any] = {"allow_redirects": False}
+    if context is not None:
+        options["ssl"] = context
+    if proxy is not None:
+        address, login = proxy
+        options["proxy"] = URL(address)
+        if login is not None:
+            options["proxy_headers"] = {"Proxy-Authorization": aiohttp.encode_basic_auth(*login)}
+    return options
+
+
+def _user_agent(application: str | None) -> str:
+    own = (
+        f"fanvue-async/{__version__} "
+        f"(Python {platform.python_version()}; aiohttp {aiohttp.__version__})"
+    )
+    return f"{own} {application}" if application else own

@@ -1,0 +1,194 @@
+"""What a client and its scoped clients share: connections, their life cycle, accounts' state."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+import aiohttp
+import attrs
+
+from fanvue_async import config
+from fanvue_async.engine.accounts import Accounts
+from fanvue_async.engine.transport import Connector, loop_of
+from fanvue_async.engine.waits import Scopes, Slots
+from fanvue_async.errors import ClientStateError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from aiohttp.base_protocol import BaseProtocol
+
+    from fanvue_async.engine.notices import Notices
+    from fanvue_async.engine.origin import Origin
+
+_NO_LOOP = "the client needs a running event loop of the process that it was made in"
+_ELSEWHERE = "the client belongs to another event loop or process; make one there"
+_BORROWED_CLOSED = "the session that the client borrowed is closed"
+
+
+@attrs.define
+class Clockwork:
+    """Where time and chance come in; tests replace them, so that none waits."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random
+
+    def now(self) -> float:
+        """Read the clock, which may have been replaced."""
+        return self.clock()
+
+
+class Pool:
+    """The connections of one client, in one event loop of one process."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        notices: Notices,
+        *,
+        limits: config.Limits | None = None,
+        borrowed: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self.origin: Origin = origin
+        self.notices: Notices = notices
+        self.clockwork: Clockwork = Clockwork()
+        self.accounts: Accounts = Accounts(self.clockwork.now)
+        self.used_connections: WeakSet[BaseProtocol] = WeakSet()
+        self.scopes: Scopes = Scopes()
+        """The waits that closing ends."""
+        self.slots: Slots
+        """The queue for connections, there as soon as the pool is open."""
+        self.http: aiohttp.ClientSession | None = None
+        """The aiohttp session, made on the first call."""
+        self._foreign_http: aiohttp.ClientSession | None = None
+        self._limits = _checked_limits(limits, borrowed)
+        self._borrowed = borrowed
+        self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
+
+    def refusal(self) -> str | None:
+        """Say why this pool cannot be used here and now; None if it can."""
+        if self.scopes.closing:
+            return "the client is closed"
+        try:
+            loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        except RuntimeError:
+            return _NO_LOOP
+        if task is None:
+            return "the client needs a task, such as asyncio.create_task makes"
+        if self.http is None:
+            return self._borrowed_refusal(loop)
+        if loop is not self._loop or os.getpid() != self._process:
+            return _ELSEWHERE
+        return _BORROWED_CLOSED if self._borrowed is not None and self.http.closed else None
+
+    def open(self) -> aiohttp.ClientSession:
+        """Make the aiohttp session; there must be none yet, and no ``refusal``."""
+        self._process, self._loop = os.getpid(), asyncio.get_running_loop()
+        connector, slots = self._connector()
+        self.slots = Slots(slots)
+        self.http = self._make_http(connector, self.origin.headers)
+        return self.http
+
+    def foreign(self) -> aiohttp.ClientSession:
+        """Return a session on the same connections whose requests carry nothing of the API's."""
+        assert self.http is not None
+        if self._foreign_http is None:
+            self._foreign_http = self._make_http(self.http.connector, {})
+        return self._foreign_http
+
+    def start(self) -> None:
+        """Make the connections' pool now and here instead of on the first call.
+
+        Raises:
+            ClientStateError: it cannot be used here and now.
+
+        """
+        if refusal := self.refusal():
+            raise ClientStateError(refusal)
+        if self.http is None:
+            self.open()
+
+    def _borrowed_refusal(self, loop: asyncio.AbstractEventLoop) -> str | None:
+        if self._borrowed is None:
+            return None
+        if self._borrowed.closed:
+            return _BORROWED_CLOSED
+        if loop_of(self._borrowed) is not loop:
+            return "the session that the client borrowed belongs to another event loop"
+        return None
+
+    def _connector(self) -> tuple[aiohttp.BaseConnector, int]:
+        """Make a connector, or take the borrowed session's; and count its slots."""
+        slots = self._limits.max_connections
+        if self._borrowed is None:
+            connector = Connector(
+                self.used_connections, limit=slots, keepalive_expiry=self._limits.keepalive_expiry
+            )
+            return connector, slots
+        borrowed = self._borrowed.connector
+        assert borrowed is not None
+        limits = (slots, borrowed.limit, borrowed.limit_per_host)
+        return borrowed, min(limit for limit in limits if limit)  # 0 means no limit
+
+    def _make_http(
+        self, connector: aiohttp.BaseConnector | None, headers: Mapping[str, str]
+    ) -> aiohttp.ClientSession:
+        """Make a session of our own, on our connector or on the borrowed one.
+
+        aiohttp's own session defaults (headers, cookies, auth, middlewares, raise_for_status) are
+        those of the borrowed session's owner, so only its connector and its tracing are taken.
+        """
+        traces = list(self._borrowed.trace_configs) if self._borrowed is not None else []
+        http = aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=self._borrowed is None and self.http is None,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+            trace_configs=traces,
+        )
+        if self._borrowed is not None:
+            # An instrumentation that hooks into the making of sessions has added its tracing to
+            # this one too; the borrowed session's has it already, and would see each call twice.
+            http.trace_configs[:] = traces
+        return http
+
+    async def aclose(self) -> None:
+        """Refuse new calls, end those in flight, then close the connections.
+
+        Raises:
+            ClientStateError: the pool belongs to another event loop or process.
+
+        """
+        if self.http is None or self._is_closed:
+            self.scopes.closing = True
+            return
+        if os.getpid() != self._process or asyncio.get_running_loop() is not self._loop:
+            raise ClientStateError(_ELSEWHERE)
+        self.scopes.closing = True
+        await self.scopes.end_all()
+        if self._foreign_http is not None:
+            await self._foreign_http.close()
+        await self.http.close()
+        self._is_closed = True
+
+
+def _checked_limits(
+    limits: config.Limits | None, borrowed: aiohttp.ClientSession | None
+) -> config.Limits:
+    if borrowed is not None and not isinstance(borrowed, aiohttp.ClientSession):
+        raise ConfigurationError("session must be an aiohttp.ClientSession")
+    if limits is None:
+        return config.Limits()
+    if not isinstance(limits, config.Limits):
+        raise ConfigurationError("limits must be a Limits")
+    if borrowed is not None:
+        raise ConfigurationError("limits cannot go with session, whose connector has its own")
+    return limits

@@ -1,0 +1,54 @@
+"""The async session wrapper: what a client and its resources call the API with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from fanvue_async.engine.call import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fanvue_async.engine.operation import Operation, Request
+    from fanvue_async.engine.terms import Terms
+
+T = TypeVar("T")
+
+
+class Session:
+    """Makes calls on given terms."""
+
+    __slots__ = ("terms",)
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms: Terms = terms
+
+    @property
+    def creator(self) -> str | None:
+        """The creator whom calls act for, or None for the token's own account."""
+        return self.terms.creator
+
+    async def call(
+        self,
+        operation: Operation[T],
+        *values: object,
+        query: Mapping[str, object] | None = None,
+        json: Mapping[str, object] | None = None,
+    ) -> T:
+        """Bind an operation to values and send it; see ``Operation.bind`` and ``send``."""
+        request = operation.bind(*values, query=query, json=json, creator=self.terms.creator)
+        return await self.send(request)
+
+    async def send(self, request: Request[T]) -> T:
+        """Run one call to its value or its typed error, within ``Timeout.total``."""
+        outcome = await Call(self.terms, request).run()
+        if outcome.error is None:
+            return outcome.value
+        # Raised here, outside of any `except` and with nothing left in this frame, so that the
+        # error has no chain, forms no cycle, and leads a debugger to no header or response.
+        error = outcome.error
+        del request, outcome
+        try:
+            raise error
+        finally:
+            del error

@@ -1,0 +1,101 @@
+"""The terms of a call: who asks, within which bounds, on which connections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from fanvue_async.engine.waits import Timer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fanvue_async.config import RetryPolicy, Timeout
+    from fanvue_async.engine.accounts import Bucket
+    from fanvue_async.engine.credentials import Bearer, Credential
+    from fanvue_async.engine.pool import Pool
+    from fanvue_async.errors import RateLimit
+
+
+class Bounds:
+    """A ``Timeout``, and the timers that keep it."""
+
+    __slots__ = ("attempt_timer", "client_timeout", "timeout", "total_timer")
+
+    def __init__(self, timeout: Timeout) -> None:
+        self.timeout: Timeout = timeout
+        self.total_timer: Timer = Timer(timeout.total)
+        self.attempt_timer: Timer = Timer(timeout.attempt)
+        # One for all calls: aiohttp's own timers cost more than ours, and it rounds those over
+        # ceil_threshold up to whole seconds. `total` is ours, so that one scope bounds everything.
+        self.client_timeout: aiohttp.ClientTimeout = aiohttp.ClientTimeout(
+            total=None,
+            connect=timeout.connect,
+            sock_connect=timeout.connect,
+            ceil_threshold=1e9,
+        )
+
+
+class Terms:
+    """One credential and its options on a pool, acting for a creator or not."""
+
+    __slots__ = ("_account", "bounds", "creator", "credential", "options", "pool", "retry")
+
+    def __init__(  # noqa: PLR0913 - what a client is made of, from one caller
+        self,
+        pool: Pool,
+        credential: Credential | None,
+        bounds: Bounds,
+        retry: RetryPolicy,
+        *,
+        account: str | None = None,
+        creator: str | None = None,
+    ) -> None:
+        self.pool: Pool = pool
+        self.credential: Credential | None = credential
+        self.bounds: Bounds = bounds
+        self.retry: RetryPolicy = retry
+        self.creator: str | None = creator
+        """The creator whom operations act for, or None for the token's own account."""
+        self.options: Mapping[str, object] = {
+            **pool.origin.options,
+            "timeout": bounds.client_timeout,
+        }
+        self._account = account
+
+    def derive(
+        self,
+        *,
+        credential: Credential | None = None,
+        account: str | None = None,
+        timeout: Timeout | None = None,
+        retry: RetryPolicy | None = None,
+        creator: str | None = None,
+    ) -> Terms:
+        """Make terms on the same pool; None keeps what these have.
+
+        A new credential without ``account`` belongs to its own account, never to the old one's.
+        """
+        return Terms(
+            self.pool,
+            credential or self.credential,
+            Bounds(timeout) if timeout else self.bounds,
+            retry or self.retry,
+            account=account or (None if credential else self._account),
+            creator=creator or self.creator,
+        )
+
+    def bucket(self, bearer: Bearer | None, creator: str | None) -> Bucket:
+        """Return the bucket of the rate limit that a request counts in."""
+        account = self._account
+        if account is None and bearer is not None and self.credential is not None:
+            account = self.credential.account_of(bearer)
+        return self.pool.accounts.bucket(account or "", creator)
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The newest rate limit that is known of this bucket, or None."""
+        account = self._account or (self.credential.account if self.credential else None)
+        bucket = self.pool.accounts.find(account, self.creator) if account else None
+        return bucket.rate_limit if bucket else None

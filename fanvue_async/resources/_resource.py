@@ -1,0 +1,30 @@
+"""What all nouns are: methods on a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fanvue_async.engine.operation import Operation
+    from fanvue_async.engine.session import Session
+
+T = TypeVar("T")
+
+
+class Resource:
+    """The base of each noun: a session, and the one way to call an operation with it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def _call(
+        self,
+        operation: Operation[T],
+        *values: object,
+        query: Mapping[str, object] | None = None,
+        json: Mapping[str, object] | None = None,
+    ) -> T:
+        """Call an operation with the values of its path, in the template's order."""
+        return await self._session.call(operation, *values, query=query, json=json)
