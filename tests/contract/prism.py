@@ -178,7 +178,7 @@ async def check_refusals(client: FanvueClient) -> None:
         check(f"a body of {body!r} -> 400", held=type(error) is UnsupportedVersionError)
     error = await refused(client, "POST", "/unknown", GOOD)
     check("an unknown path -> NotFoundError", held=type(error) is NotFoundError)
-    error = await refused(client, "GET", "/chats", None)
+    error = await refused(client, "PUT", "/chats", None)
     check("a wrong method -> APIError 405", held=(type(error), error.status) == (APIError, 405))
     check(
         "Prism's application/problem+json is kept as the error's body",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+import yaml
 from openapi_core.templating.paths.exceptions import PathError
 from openapi_core.templating.responses.exceptions import ResponseNotFound
 from openapi_core.validation.request.exceptions import (
@@ -24,8 +24,9 @@ from openapi_core.validation.response.exceptions import (
     MissingData,
     MissingRequiredHeader,
 )
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from support.by_hand import GOOD_BODY, Answer, changed, send
-from support.judge import Example, Judge
+from support.judge import CONTRACT, Example, UndeclaredError, the_judge
 from support.users import USER, user
 
 from fanvue_async import (
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
     from openapi_core.exceptions import OpenAPIError
 
-JUDGE = Judge(Path(__file__).with_name("openapi.yaml"))
+JUDGE = the_judge()
 
 RATE_LIMIT_HEADERS = {
     "X-RateLimit-Limit": "200",
@@ -324,6 +325,40 @@ async def test_the_fake_limits_the_rate_as_documented() -> None:
 # That the judge can refuse
 
 
+def test_the_contract_is_valid_openapi() -> None:
+    """The file is what other programs can read: OpenAPI 3.1."""
+    document: Any = yaml.safe_load(CONTRACT.read_text())
+
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_the_judge_refuses_a_query_that_is_not_declared() -> None:
+    """`limit` on a list with `size` is a mistake that programs make; the judge sees it."""
+    good = changed({"Content-Type": None})
+    JUDGE.check_request(request(good, b"", "GET", "/chats?size=50&filter=unread&filter=online"))
+
+    with pytest.raises(UndeclaredError):
+        JUDGE.check_request(request(good, b"", "GET", "/chats?limit=50"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [
+        ("GET", "/chats/unread", "getUnreadChatsCount"),
+        ("GET", "/media/bulk", "getBulkMedia"),
+        ("GET", f"/media/{USER}", "getUserMediaByUuid"),
+        ("GET", "/vault/folders/a%2Fb/media", "listVaultFolderMedia"),
+        ("GET", "/vault/folders/a/b/media", None),
+        ("PUT", "/chats", None),
+    ],
+)
+def test_the_judge_finds_the_operation(method: str, path: str, operation: str | None) -> None:
+    """A literal segment of a path wins over a parameter, and an encoded slash splits no segment."""
+    found = JUDGE.find(method, path)
+
+    assert (found.id if found else None) == operation
+
+
 @pytest.mark.parametrize(
     ("wrong", "refusal"),
     [
@@ -338,7 +373,7 @@ async def test_the_fake_limits_the_rate_as_documented() -> None:
         (request(changed({}), b"{}"), RequestBodyValidationError),
         (request(changed({}), b'{"userUuid":"1"}'), RequestBodyValidationError),
         (request(changed({}), b"userUuid=1"), RequestBodyValidationError),
-        (request(changed({}), method="GET"), PathError),
+        (request(changed({}), method="PUT"), PathError),
         (request(changed({}), path="/chat"), PathError),
     ],
 )
