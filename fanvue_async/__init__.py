@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from fanvue_async.client import CreatorClient, FanvueClient
-from fanvue_async.config import Limits, RetryPolicy, Timeout
+from fanvue_async.config import Limits, RateLimits, RetryPolicy, Timeout
 from fanvue_async.engine.credentials import TokenProvider
 from fanvue_async.engine.notices import RetryEvent
 from fanvue_async.errors import (
@@ -91,6 +91,7 @@ __all__ = [
     "ProtocolError",
     "RateLimit",
     "RateLimitError",
+    "RateLimits",
     "Response",
     "RetryEvent",
     "RetryPolicy",

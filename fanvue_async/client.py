@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from fanvue_async.config import Limits, RetryPolicy, Timeout
+    from fanvue_async.config import Limits, RateLimits, RetryPolicy, Timeout
     from fanvue_async.engine.credentials import TokenProvider
     from fanvue_async.engine.notices import RetryEvent
     from fanvue_async.resources.chats import ChatsResource, CreatorChatsResource
@@ -147,6 +147,7 @@ class FanvueClient(_Scoped):
         timeout: a :class:`Timeout`, or a number of seconds for its ``total``.
         retry: when a call is tried again.
         limits: how many connections are opened; None means ``Limits()``.
+        rate_limits: wait for the API's rate limit instead of raising its 429; None raises it.
         session: an ``aiohttp.ClientSession`` whose connector and tracing are used, and left open.
             Nothing else of it applies. Not together with ``limits``.
         ssl: a TLS context that verifies the server; None means the system's authorities.
@@ -168,6 +169,7 @@ class FanvueClient(_Scoped):
         timeout: Timeout | float = config.Timeout(),  # noqa: B008 - frozen
         retry: RetryPolicy = config.RetryPolicy(),  # noqa: B008 - frozen
         limits: Limits | None = None,
+        rate_limits: RateLimits | None = None,
         session: aiohttp.ClientSession | None = None,
         ssl: ssl_module.SSLContext | None = None,
         proxy: str | None = None,
@@ -182,8 +184,10 @@ class FanvueClient(_Scoped):
         origin = Origin(
             base_url, api_version=api_version, user_agent=user_agent, ssl=ssl, proxy=secret_proxy
         )
-        notices = Notices(config.checked_hook(on_retry))
-        pool = Pool(origin, notices, limits=limits, borrowed=session)
+        rate_limits = config.checked_rate_limits(rate_limits)
+        on_wait = rate_limits.on_wait if rate_limits is not None else None
+        notices = Notices(config.checked_hook(on_retry), on_wait)
+        pool = Pool(origin, notices, limits=limits, borrowed=session, rate_limits=rate_limits)
         credential = credentials.Credential(source, name) if source else None
         timeout, retry = config.checked_timeout(timeout), config.checked_retry(retry)
         self._session = Session(Terms(pool, credential, Bounds(timeout), retry))

@@ -7,7 +7,7 @@ import math
 import re
 import ssl
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 import attrs
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fanvue_async.engine.credentials import Secret
-    from fanvue_async.engine.notices import RetryEvent
+    from fanvue_async.stores import Store
 
+_H = TypeVar("_H")
 _DAY = 86_400.0
 _LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
 _ORIGIN = re.compile(
@@ -124,6 +125,39 @@ class RetryPolicy:
         return cls(max_attempts=1)
 
 
+def _is_store(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    methods = ("get", "put", "delete", "keys")
+    if value is not None and not all(callable(getattr(value, name, None)) for name in methods):
+        raise ConfigurationError(f"{attribute.name} must be a Store")
+
+
+def _is_hook(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    checked_hook(value, attribute.name)
+
+
+@attrs.frozen
+class RateLimits:
+    """Wait for the API's rate limit instead of raising its 429.
+
+    What a bucket holds is learned from the API's own ``X-RateLimit-*`` headers. Calls wait before
+    they are sent, first come, first served, inside ``Timeout.total``.
+
+    Raises:
+        ConfigurationError: a value is out of range or of the wrong type.
+
+    """
+
+    max_wait: float = attrs.field(default=60.0, validator=_number(0, _DAY))
+    """Seconds that one call waits at most; one that would wait longer fails at once."""
+    store: Store | None = attrs.field(default=None, validator=_is_store)
+    """Where processes share their limits; None keeps to this process."""
+    on_wait: Callable[[str, float], None] | None = attrs.field(default=None, validator=_is_hook)
+    """Called with the bucket and the seconds before a call waits. It must not block.
+
+    A bucket is named by its account, and ``account/creator`` for a creator's.
+    """
+
+
 def checked_base_url(text: str) -> str:
     """Return the base URL without a trailing slash, or refuse it.
 
@@ -218,13 +252,13 @@ def checked_user_agent(text: str | None) -> str | None:
     return text
 
 
-def checked_hook(hook: Callable[[RetryEvent], None] | None) -> Callable[[RetryEvent], None] | None:
-    """Return the ``on_retry`` hook; one that would have to be awaited is refused."""
+def checked_hook(hook: _H | None, name: str = "on_retry") -> _H | None:
+    """Return a hook; one that would have to be awaited is refused."""
     if hook is None:
         return None
     call: object = getattr(hook, "__call__", None)  # noqa: B004 - of an object, it may be async
     if call is None or inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(call):
-        raise ConfigurationError("on_retry must be a plain function, not a coroutine")
+        raise ConfigurationError(f"{name} must be a plain function, not a coroutine")
     return hook
 
 
@@ -262,3 +296,10 @@ def _proxy_parts(text: object) -> tuple[str, tuple[str, str] | None] | None:
     if not colon or ":" in user or not f"{user}{password}".isprintable():
         return None
     return address, (user, password)
+
+
+def checked_rate_limits(value: RateLimits | None) -> RateLimits | None:
+    """Return the settings, or raise ConfigurationError unless they are a RateLimits."""
+    if value is not None and not isinstance(value, RateLimits):
+        raise ConfigurationError("rate_limits must be a RateLimits")
+    return value

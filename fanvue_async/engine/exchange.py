@@ -52,6 +52,8 @@ class Failure:
     transient: bool = False
     stale: bool = False
     """Whether a reused connection died without one byte of answer."""
+    details: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    """Further fields of the error."""
 
 
 class Exchange:

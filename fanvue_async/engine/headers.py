@@ -6,6 +6,7 @@ import re
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from multidict import istr
@@ -60,15 +61,28 @@ def retry_after(value: str | None) -> float | None:
         return None
     if _NUMBER.fullmatch(value):
         return float(value)
+    moment = _http_date(value)
+    return None if moment is None else max(0.0, moment.timestamp() - time.time())
+
+
+@lru_cache(maxsize=8)  # the responses of one second say the same
+def _http_date(value: str) -> datetime | None:
+    """Read an HTTP-date; None if it is not valid."""
     if not _HTTP_DATE.fullmatch(value):
         return None
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:  # 30 February, 25 o'clock
         return None
-    if moment.tzinfo is None:  # the asctime form names no zone and means UTC
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, moment.timestamp() - time.time())
+    # The asctime form names no zone and means UTC.
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def date_of(headers: Mapping[str, str]) -> float | None:
+    """Read the ``Date`` of a response (RFC 9110, 6.6.1) into seconds since the epoch."""
+    value = headers.get("Date")
+    moment = _http_date(value) if value is not None else None
+    return None if moment is None else moment.timestamp()
 
 
 def clean(text: str, length: int) -> str:

@@ -93,6 +93,7 @@ class Judgement(Generic[T]):
             attempts=self.attempts,
             maybe_processed=self._unknown,
             cause=self._redact(failure.cause) if failure.cause else None,
+            **failure.details,
         )
         repeatable = failure.transient and self._may_repeat(left=left)
         return Outcome(error=error, repeatable=repeatable, stale=failure.stale)

@@ -42,8 +42,13 @@ class RetryEvent:
 class Notices:
     """What one client has told already, and whom it tells of retries."""
 
-    def __init__(self, on_retry: Callable[[RetryEvent], None] | None) -> None:
+    def __init__(
+        self,
+        on_retry: Callable[[RetryEvent], None] | None = None,
+        on_wait: Callable[[str, float], None] | None = None,
+    ) -> None:
         self._on_retry = on_retry
+        self._on_wait = on_wait
         self._deprecation_told = False
         self._hook_failure_told = False
 
@@ -60,10 +65,17 @@ class Notices:
             return
         try:
             self._on_retry(event)
-        except Exception:  # the user's code, whose bug must not change the call's result
-            if not self._hook_failure_told:
-                self._hook_failure_told = True
-                logger.exception("the on_retry hook raised; further failures are not logged")
+        except Exception as error:  # noqa: BLE001 - a bug of the user's must not change the result
+            self._tell_hook_failure("on_retry", error)
+
+    def rate_limit_wait(self, bucket: str, seconds: float) -> None:
+        """Call the user's hook before a call waits for its bucket; one that raises is ignored."""
+        logger.debug("waiting %.2f s for the rate limit", seconds)
+        if self._on_wait is not None:
+            try:
+                self._on_wait(bucket, seconds)
+            except Exception as error:  # noqa: BLE001 - likewise
+                self._tell_hook_failure("on_wait", error)
 
     def deprecation(
         self, headers: Mapping[str, str], version: str, redact: Callable[[str], str]
@@ -83,3 +95,10 @@ class Notices:
                 for name in (_DEPRECATION, _SUNSET, "X-Fanvue-API-Next-Version")
             ),
         )
+
+    def _tell_hook_failure(self, name: str, error: Exception) -> None:
+        if not self._hook_failure_told:
+            self._hook_failure_told = True
+            logger.error(
+                "the %s hook raised; further failures are not logged", name, exc_info=error
+            )

@@ -14,6 +14,7 @@ import attrs
 
 from fanvue_async import config
 from fanvue_async.engine.accounts import Accounts
+from fanvue_async.engine.gate import gates_of
 from fanvue_async.engine.transport import Connector, loop_of
 from fanvue_async.engine.waits import Scopes, Slots
 from fanvue_async.errors import ClientStateError, ConfigurationError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from aiohttp.base_protocol import BaseProtocol
 
+    from fanvue_async.engine.gate import Gates
     from fanvue_async.engine.notices import Notices
     from fanvue_async.engine.origin import Origin
 
@@ -54,12 +56,16 @@ class Pool:
         *,
         limits: config.Limits | None = None,
         borrowed: aiohttp.ClientSession | None = None,
+        rate_limits: config.RateLimits | None = None,
     ) -> None:
         self.origin: Origin = origin
         self.notices: Notices = notices
         self.clockwork: Clockwork = Clockwork()
         self.accounts: Accounts = Accounts(self.clockwork.now)
         self.used_connections: WeakSet[BaseProtocol] = WeakSet()
+        self.gates: Gates | None = gates_of(rate_limits, self.clockwork.now)
+        """Where calls wait for the rate limit; None if they do not."""
+        self.rate_limits: config.RateLimits = rate_limits or config.RateLimits()
         self.scopes: Scopes = Scopes()
         """The waits that closing ends."""
         self.slots: Slots
@@ -173,6 +179,8 @@ class Pool:
         if os.getpid() != self._process or asyncio.get_running_loop() is not self._loop:
             raise ClientStateError(_ELSEWHERE)
         self.scopes.closing = True
+        if self.gates is not None:
+            self.gates.close()
         await self.scopes.end_all()
         if self._foreign_http is not None:
             await self._foreign_http.close()

@@ -86,12 +86,17 @@ class Terms:
             creator=creator or self.creator,
         )
 
+    def account_of(self, bearer: Bearer | None) -> str:
+        """Return the account that a request with this token belongs to."""
+        if self._account is not None:
+            return self._account
+        if bearer is None or self.credential is None:
+            return ""
+        return self.credential.account_of(bearer)
+
     def bucket(self, bearer: Bearer | None, creator: str | None) -> Bucket:
         """Return the bucket of the rate limit that a request counts in."""
-        account = self._account
-        if account is None and bearer is not None and self.credential is not None:
-            account = self.credential.account_of(bearer)
-        return self.pool.accounts.bucket(account or "", creator)
+        return self.pool.accounts.bucket(self.account_of(bearer), creator)
 
     @property
     def rate_limit(self) -> RateLimit | None:

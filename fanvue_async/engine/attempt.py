@@ -1,0 +1,160 @@
+"""One attempt of a call: a token, a turn, a connection, and exactly one HTTP exchange."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from fanvue_async import errors
+from fanvue_async.engine.exchange import Exchange, Failure
+from fanvue_async.engine.transport import RequestBody, content_headers
+from fanvue_async.engine.waits import Scope, Timer
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from fanvue_async.engine.answers import Answer
+    from fanvue_async.engine.judgement import Judgement
+    from fanvue_async.engine.operation import Request
+    from fanvue_async.engine.retry import Outcome
+    from fanvue_async.engine.terms import Terms
+    from fanvue_async.engine.turn import Turn
+
+T = TypeVar("T")
+
+_NO_TOKEN = Failure(
+    errors.ConfigurationError,
+    "no access token: pass one to FanvueClient or with_options(), or set FANVUE_ACCESS_TOKEN",
+)
+_BAD_TOKEN = Failure(
+    errors.ConfigurationError, "the token provider returned no valid token (RFC 6750)"
+)
+_CLOSED = Failure(errors.ClientStateError, "the client was closed during the call")
+
+
+class Attempt(Generic[T]):
+    """The attempts of one call, one at a time."""
+
+    __slots__ = (
+        "_bounded_by_attempt",
+        "_deadline",
+        "_has_slot",
+        "_judgement",
+        "_pool",
+        "_request",
+        "_terms",
+        "_turn",
+    )
+
+    def __init__(
+        self, terms: Terms, request: Request[T], judgement: Judgement[T], turn: Turn | None
+    ) -> None:
+        self._terms = terms
+        self._pool = terms.pool
+        self._request = request
+        self._judgement = judgement
+        self._turn = turn
+        self._deadline = 0.0
+        self._has_slot = False
+        self._bounded_by_attempt = False  # whether its timer ends the attempt before the deadline
+
+    async def run(self, deadline: float) -> Outcome[T]:
+        """Get a token and a connection, do one exchange, and judge it."""
+        pool, terms, judgement = self._pool, self._terms, self._judgement
+        judgement.begin()
+        self._deadline = deadline
+        started = pool.clockwork.clock()
+        remaining = deadline - started
+        if refusal := pool.refusal():
+            return judgement.failed(Failure(errors.ClientStateError, refusal))
+        if remaining <= 0:
+            return judgement.failed(self._deadline_exceeded())
+        credential = terms.credential
+        needs_token = self._request.headers is None
+        if needs_token and credential is None:
+            return judgement.failed(_NO_TOKEN)
+        http = pool.http or pool.open()
+        judgement.bearer = credential.fixed if needs_token and credential is not None else None
+        is_ready = judgement.bearer is not None or not needs_token
+        if is_ready and self._turn is not None:
+            is_ready = self._turn.try_take(judgement.bearer)
+        self._has_slot = is_ready and pool.slots.take()
+        # One scope for every wait of this attempt: armed to the deadline in the queue, to the
+        # attempt's own end behind it. Which of the two expired is told by what it was armed to.
+        self._bounded_by_attempt = self._has_slot and terms.bounds.timeout.attempt < remaining
+        if self._bounded_by_attempt:
+            timer = terms.bounds.attempt_timer
+        else:
+            timer = Timer(remaining) if judgement.attempts else terms.bounds.total_timer
+        result = None
+        try:
+            with Scope(pool.scopes, timer) as scope:
+                if not self._has_slot:
+                    if (failure := await self._get_ready(scope)) is not None:
+                        return judgement.failed(failure)
+                    started = pool.clockwork.clock()
+                judgement.attempts += 1
+                judgement.bucket = terms.bucket(judgement.bearer, self._request.creator)
+                result = await self._exchange(http)
+        finally:
+            if self._has_slot:
+                pool.slots.release()
+            if self._turn is not None:
+                left = judgement.left
+                self._turn.end(judgement.bearer, result, was_sent=left, started=started)
+        return judgement.judge(result or self._interrupted(), started)
+
+    async def _get_ready(self, scope: Scope) -> Failure | None:
+        """Get a token, wait for the rate limit and a connection, then arm the attempt's clock."""
+        terms, judgement = self._terms, self._judgement
+        if judgement.bearer is None and self._request.headers is None:
+            assert terms.credential is not None
+            judgement.bearer = await terms.credential.fetch()
+            if scope.expired:  # and the provider swallowed the cancel
+                raise asyncio.CancelledError
+            if judgement.bearer is None:
+                return _BAD_TOKEN
+        turn = self._turn
+        if turn is not None and not turn.is_taken:
+            again = judgement.attempts > 0
+            failure = await turn.take(judgement.bearer, self._deadline, again=again)
+            if failure is not None:
+                return failure
+        slots = self._pool.slots
+        if not slots.take():
+            await slots.wait()
+        self._has_slot = True
+        if terms.bounds.timeout.attempt < self._deadline - self._pool.clockwork.now():
+            self._bounded_by_attempt = True
+            scope.change_to(terms.bounds.attempt_timer)
+        return None
+
+    async def _exchange(self, http: aiohttp.ClientSession) -> Answer | Failure:
+        request, judgement, pool = self._request, self._judgement, self._pool
+        if not request.target.startswith("/"):
+            http = pool.foreign()
+        body = RequestBody(
+            request.body, content_headers(request.content_type), pool.used_connections
+        )
+        url = pool.origin.url(request.target)
+        exchange = judgement.exchange = Exchange(http, request.method, url, body)
+        headers = request.headers if judgement.bearer is None else judgement.bearer.headers
+        return await exchange.run(headers, self._terms.options)
+
+    def _interrupted(self) -> Answer | Failure:
+        """Tell what an attempt came to that our own clock or ``aclose`` ended."""
+        if self._pool.scopes.closing:
+            return _CLOSED
+        exchange = self._judgement.exchange
+        if exchange is not None and exchange.answer is not None:
+            return exchange.answer  # an error's body that never ended: the status decides
+        if not self._bounded_by_attempt:
+            return self._deadline_exceeded()
+        seconds = f"within {self._terms.bounds.timeout.attempt:g} s"
+        if self._judgement.left:
+            return Failure(errors.NoAnswerError, f"no response {seconds}", transient=True)
+        return Failure(errors.NotSentError, f"no connection {seconds}", transient=True)
+
+    def _deadline_exceeded(self) -> Failure:
+        seconds = self._terms.bounds.timeout.total
+        return Failure(errors.DeadlineExceededError, f"not done within {seconds:g} s")

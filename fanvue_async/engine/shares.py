@@ -1,0 +1,203 @@
+"""A bucket shared between processes: each draws its share of the window from a store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextvars import Context
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from fanvue_async.engine.notices import logger
+from fanvue_async.engine.window import Allowance, Window
+from fanvue_async.stores import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fanvue_async.engine.window import Report, ServerClock
+    from fanvue_async.stores import Store
+
+_FORMAT = 1
+_KEPT_SECONDS = 3_600.0  # how long the store keeps a window behind its last change
+_POLL_SECONDS = 0.05  # how often a window is read again whose end nobody knows yet
+_DOWN_SECONDS = 1.0  # how long a store that failed is left alone
+
+
+class SharedAllowance(Allowance):
+    """An allowance whose window is in a store.
+
+    Only what calls wait for right now is drawn, and at most half of what is left, so that the
+    processes together use the window up and none of them keeps what another could use.
+    """
+
+    admit: Callable[[], None]
+    """Lets calls go for which there is a share; set by the gate."""
+
+    def __init__(
+        self, clock: ServerClock, store: Store, name: str, now: Callable[[], float]
+    ) -> None:
+        super().__init__(clock)
+        self._store = store
+        self._key = f"rate-limit/{sha256(name.encode()).hexdigest()}"
+        self._now = now
+        self._share = 0
+        self._drawn_number = 0  # the window that the share is of
+        self._wanted = 0
+        self._in_flight = 0
+        self._report: Report | None = None  # the newest that the store does not know
+        self._is_read = False
+        self._ask_again_at = 0.0
+        self._down_until = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def take(self, now: float, in_flight: int, waiting: int) -> bool:
+        """Take one request out of this process's share, and ask for more when it is used up."""
+        if now < self._down_until:
+            return super().take(now, in_flight, waiting)
+        server_now = self.clock.at(now)
+        if self._share and self.window.rolled(server_now) is self.window:
+            self._share -= 1
+            return True
+        self._share = 0
+        window = self.window
+        if self._is_read and window.limit is None:
+            return super().take(now, in_flight, waiting)
+        if window.reset is not None and window.left <= 0 and server_now < window.reset:
+            return False
+        self._wanted, self._in_flight = max(1, waiting), in_flight
+        if now >= self._ask_again_at:
+            self._synchronize()
+        return False
+
+    def put_back(self) -> None:
+        """Give back a request that was never sent."""
+        if self._share or self.window.limit is not None:
+            self._share += 1
+
+    def note(self, report: Report | None, now: float) -> None:
+        """Learn what a response says, and tell the store if it is news."""
+        window = self.window
+        super().note(report, now)
+        if report is None or now < self._down_until:
+            return
+        if window.reset != self.window.reset or self.window.left < window.left:
+            self._report = report
+            self._synchronize()
+
+    def seconds_for(self, place: int, now: float) -> float:
+        """Return the least number of seconds until the waiter at a place, from 0, may go."""
+        seconds = super().seconds_for(place, now)
+        if place == 0 and (self._task is not None or now < self._ask_again_at):
+            return max(seconds, _POLL_SECONDS)
+        return seconds
+
+    def close(self) -> None:
+        """End what goes on with the store."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _synchronize(self) -> None:
+        """Read the store, and write to it what is to be said, in a task that no caller owns."""
+        if self._task is None:
+            # In an empty context, which keeps no caller's variables alive.
+            self._task = Context().run(asyncio.get_running_loop().create_task, self._run())
+            self._task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled():
+            self.admit()
+
+    async def _run(self) -> None:
+        try:
+            while not await self._exchange():
+                pass
+        except Exception:  # noqa: BLE001 - a bug of the user's store must not end the calls
+            self._go_alone()
+
+    def _go_alone(self) -> None:
+        now = self._now()
+        if not self._down_until:
+            logger.warning("the store of the rate limits failed; each process goes by its own view")
+        self._down_until = now + _DOWN_SECONDS
+        self._is_read = True
+
+    async def _exchange(self) -> bool:
+        """Read the window, correct it, draw from it, write it; False if another was faster."""
+        entry = await self._store.get(self._key)
+        stored = _decode(entry.value) if entry is not None else Window()
+        now = self._now()
+        server_now = self.clock.at(now)
+        report, window = self._report, stored
+        if report is not None:
+            window = window.reported(report, server_now)
+        window = window.rolled(server_now)
+        drawn = self._draw(window)
+        left = window.taken(drawn)
+        if left != stored:
+            version = entry.version if entry is not None else ABSENT
+            value = _encode(left)
+            if not await self._store.put(
+                self._key, value, version=version, expires_in=_KEPT_SECONDS
+            ):
+                return False
+        self._adopt(left, drawn, report)
+        return True
+
+    def _draw(self, window: Window) -> int:
+        """Say how many requests to take out of the window."""
+        if window.limit is None or not self._wanted:
+            return 0
+        carried = self._carried(window)
+        if window.left <= carried:
+            return 0
+        return min(self._wanted + carried, carried + max(1, (window.left - carried) // 2))
+
+    def _carried(self, window: Window) -> int:
+        """Return the calls under way from an earlier window, which count in this one."""
+        return self._in_flight if 0 < self._drawn_number < window.number else 0
+
+    def _adopt(self, window: Window, drawn: int, report: Report | None) -> None:
+        if self._report is report:
+            self._report = None
+        share = max(0, drawn - self._carried(window))
+        if window.number != self.window.number:
+            self._share = 0
+        self._share += share
+        if drawn:
+            self._drawn_number = window.number
+        self.window = window
+        self._is_read = True
+        self._wanted = 0
+        now = self._now()
+        self._down_until = 0.0
+        is_empty = window.limit is not None and not share and window.left <= 0
+        self._ask_again_at = now + _POLL_SECONDS if is_empty and window.reset is None else 0.0
+
+
+def _encode(window: Window) -> bytes:
+    document = {
+        "format": _FORMAT,
+        "number": window.number,
+        "limit": window.limit,
+        "left": window.left,
+        "reset": window.reset,
+        "length": window.length,
+    }
+    return json.dumps(document).encode()
+
+
+def _decode(value: bytes) -> Window:
+    """Read a window; one that cannot be read is as good as none."""
+    try:
+        document: dict[str, Any] = json.loads(value)
+        return Window(
+            int(document["number"]),
+            None if document["limit"] is None else int(document["limit"]),
+            int(document["left"]),
+            None if document["reset"] is None else float(document["reset"]),
+            float(document["length"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return Window()

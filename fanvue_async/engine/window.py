@@ -1,0 +1,164 @@
+"""What is believed of one bucket of the rate limit: pure arithmetic on what the API reports.
+
+The API fills a bucket as a whole at the end of each window, and says in ``X-RateLimit-*`` how large
+it is, what is left of it and when it is filled again:
+https://api.fanvue.com/docs/authentication/rate-limits
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import attrs
+
+from fanvue_async.engine.headers import date_of, report_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_FARTHEST_RESET = 3_600.0  # seconds: a reset that is farther off makes no sense
+_DRIFT = 0.0005  # of the time that has passed: more than two clocks drift apart
+
+
+@attrs.frozen
+class Report:
+    """What one response says about its bucket."""
+
+    limit: int
+    remaining: int
+    reset: float
+    """Seconds since the epoch, by the API's clock."""
+
+
+def read_report(headers: Mapping[str, str]) -> Report | None:
+    """Read ``X-RateLimit-*``; None unless all three are there and make sense."""
+    report = report_in(headers)
+    if report is None:
+        return None
+    limit, remaining, reset = map(int, report.split())
+    return Report(limit, min(remaining, limit), reset) if limit else None
+
+
+@attrs.frozen
+class Window:
+    """A bucket at one time."""
+
+    number: int = 0
+    """Counts the windows, so that what belongs to an earlier one is told apart."""
+    limit: int | None = None
+    """Requests that one window allows; None while the API has not said so."""
+    left: int = 0
+    """Requests believed to be left."""
+    reset: float | None = None
+    """When it is filled again, by the API's clock; None while that is not known."""
+    length: float = 0.0
+    """Seconds of a whole window, as far as they have been seen; 0 if not yet."""
+
+    def rolled(self, now: float) -> Window:
+        """Return the window that is open ``now``: the next one once this one was reset."""
+        if self.limit is None or self.reset is None or now < self.reset:
+            return self
+        return Window(self.number + 1, self.limit, self.limit, None, self.length)
+
+    def taken(self, count: int) -> Window:
+        """Return the window after that many requests."""
+        return Window(self.number, self.limit, self.left - count, self.reset, self.length)
+
+    def reported(self, report: Report, now: float) -> Window:
+        """Return the window as a report corrects it.
+
+        Within a window a report only lowers what is believed to be left, and one of an earlier
+        window changes nothing: responses overtake each other.
+        """
+        until_reset = report.reset - now
+        if not 0 < until_reset <= _FARTHEST_RESET:
+            return self
+        if self.limit is None:
+            return Window(1, report.limit, report.remaining, report.reset, until_reset)
+        if self.reset is not None and report.reset < self.reset:
+            return self
+        left = min(self.left, report.remaining)
+        length = max(self.length, until_reset)
+        if self.reset is not None and report.reset > self.reset:
+            # The window has ended before its time: what is left of the new one is what it says.
+            left = report.remaining
+            return Window(self.number + 1, report.limit, left, report.reset, length)
+        return Window(self.number, report.limit, left, report.reset, length)
+
+
+class ServerClock:
+    """The API's clock, as its ``Date`` headers tell of it: no clock of two machines is compared.
+
+    ``Date`` is cut to whole seconds and arrives late, so each one gives a time that the API's clock
+    has reached at least. The latest of those is used: it is never ahead, so nothing is sent early.
+    Until the first one, and for a server that sends none, the machine's own clock is believed.
+    """
+
+    __slots__ = ("_known_at", "_offset", "_wall")
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self._offset: float | None = None  # the API's clock less ours, at most late
+        self._known_at = 0.0
+
+    def note(self, headers: Mapping[str, str], sent: float, received: float) -> None:
+        """Learn from a response, given our own clock when it was asked for and when it came."""
+        date = date_of(headers)
+        if date is None:
+            return
+        at_least = date - received
+        offset = self._offset
+        if offset is not None:
+            offset -= (received - self._known_at) * _DRIFT
+            if date + 1 >= sent + offset:  # else the API's clock was set back
+                at_least = max(offset, at_least)
+        self._offset, self._known_at = at_least, received
+
+    def at(self, now: float) -> float:
+        """Return the API's time for the present time ``now`` of our own clock."""
+        return self._wall() if self._offset is None else now + self._offset
+
+
+class Allowance:
+    """How many requests may still be sent, as far as this process knows."""
+
+    def __init__(self, clock: ServerClock) -> None:
+        self.clock: ServerClock = clock
+        self.window: Window = Window()
+        self.is_open: bool = False
+        """Whether the API has answered without saying any limit."""
+
+    def take(self, now: float, in_flight: int, waiting: int) -> bool:  # noqa: ARG002 - of use where it is shared
+        """Take one request out of the window, if there is one left."""
+        window = self.window
+        if window.limit is None:  # a bucket that nothing is known of is asked by one call first
+            return self.is_open or in_flight == 0
+        rolled = window.rolled(self.clock.at(now))
+        if rolled is not window:  # calls under way at a reset count in the next window
+            window = rolled.taken(in_flight)
+        is_allowed = window.left > 0 or (window.reset is None and in_flight == 0)
+        self.window = window.taken(1) if is_allowed else window
+        return is_allowed
+
+    def put_back(self) -> None:
+        """Give back a request that was never sent."""
+        self.window = self.window.taken(-1)
+
+    def note(self, report: Report | None, now: float) -> None:
+        """Learn what a response says about the bucket."""
+        if report is None:
+            self.is_open = self.is_open or self.window.limit is None
+        else:
+            self.window = self.window.reported(report, self.clock.at(now))
+
+    def seconds_for(self, place: int, now: float) -> float:
+        """Return the least number of seconds until the waiter at a place, from 0, may go."""
+        window = self.window
+        if window.limit is None or window.left > place or window.reset is None:
+            return 0.0
+        until_reset = max(0.0, window.reset - self.clock.at(now))
+        return until_reset + (place - max(0, window.left)) // window.limit * window.length
+
+    def close(self) -> None:
+        """End what runs beside the calls: nothing here."""
