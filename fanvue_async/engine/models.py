@@ -1,29 +1,261 @@
-"""From JSON to models."""
+"""Between response bodies and models: bytes in, frozen attrs objects out.
+
+msgspec reads the bytes into Structs that are made from the models once; closures build the models
+from those. What msgspec refuses is read again by ``json`` and mended where the documentation of
+the API is known to be loose, before it is refused for good.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import functools
+import logging
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
+import msgspec
 
 from fanvue_async.engine import wire
+from fanvue_async.money import Cents
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+_T = TypeVar("_T")
+_Build = Callable[[Any], Any]
 
-T = TypeVar("T")
+_logger = logging.getLogger("fanvue_async")
+
+ABSENT: Any = attrs.Factory(lambda: None)
+"""The default of a field that the API documents for every response.
+
+Should it be missing or null all the same, it reads as None, and one WARNING says so.
+"""
+
+_TIMESTAMP = Annotated[datetime, msgspec.Meta(tz=True)]
+_MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
+_PLACE = re.compile(r"(?P<reason>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
 
 
-def reader(model: type[T]) -> Callable[[bytes], T]:
-    """Make the function that reads ``model`` from a body."""
-    names = [field.name for field in attrs.fields(model)]  # type: ignore[arg-type]
+@functools.cache
+def reader(returns: Any) -> Callable[[bytes], Any]:
+    """Make the function that reads what an operation returns.
 
-    def read(content: bytes) -> T:
-        document = wire.loads(content)
-        fields: dict[str, Any] = wire.fields_of(document)
-        values = {name: fields.get(name) for name in names}
-        if not all(isinstance(value, str) for value in values.values()):
-            raise wire.MalformedBodyError(f"no {model.__name__}")
-        return model(**values)
+    Args:
+        returns: an attrs model, ``Numbered[Model]``, ``Cursored[Model]``, ``list[Model]`` (read as
+            a tuple), ``dict[str, Model]``, or ``str`` for text that is no JSON.
+
+    Returns:
+        A function that raises ``wire.MalformedBodyError`` for a body of another shape. Its words
+        name the place and the type in the API's own names, never the value.
+
+    """
+    if returns is str:
+        return _read_text
+    shape, build = _plan(returns)
+    decode = msgspec.json.Decoder(shape).decode
+
+    def read(content: bytes) -> Any:
+        try:
+            document = decode(content)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            document = None
+        if document is None:
+            document = _read_again(shape, content)
+        return build(document) if build else document
 
     return read
+
+
+def _read_text(content: bytes) -> str:
+    try:
+        return content.decode().strip()
+    except UnicodeDecodeError:
+        reason = "not UTF-8"
+    raise wire.MalformedBodyError(reason)
+
+
+def _read_again(shape: Any, content: bytes) -> Any:
+    """Read what the fast path refused: slowly, and forgiving what is known to happen."""
+    document = _mend(shape, wire.loads(content))
+    try:
+        return msgspec.convert(document, shape)
+    except msgspec.ValidationError as error:
+        reason = _words(str(error))
+    raise wire.MalformedBodyError(reason)
+
+
+def _words(message: str) -> str:
+    """Put the place first and in the API's names: ``data[3].user.uuid: expected str, got int``."""
+    parts = _PLACE.fullmatch(message)
+    reason, place = (parts["reason"], parts["place"] or "") if parts else (message, "")
+    if missing := _MISSING_FIELD.fullmatch(reason):
+        return f"{place}.{missing['field']}: missing".lstrip(".")
+    return f"{place or 'body'}: {reason[0].lower()}{reason[1:]}".replace("`", "")
+
+
+# Each kind of value has a shape, which msgspec checks, and perhaps a function that builds the value
+# of it.
+
+
+def _plan(hint: Any) -> tuple[Any, _Build | None]:
+    origin = get_origin(hint)
+    if attrs.has(origin or hint):
+        return _plan_of_model(hint)
+    if origin in (Union, UnionType):
+        return _plan_of_nullable(hint)
+    if origin in (tuple, list):
+        return _plan_of_items(get_args(hint)[0])
+    if origin is dict:
+        return _plan_of_map(get_args(hint)[1])
+    if hint is Cents:
+        return int, Cents
+    return (_TIMESTAMP if hint is datetime else hint), None
+
+
+def _plan_of_nullable(hint: Any) -> tuple[Any, _Build | None]:
+    (inner,) = (argument for argument in get_args(hint) if argument is not NoneType)
+    shape, build = _plan(inner)
+    if build is None:
+        return shape | None, None
+    return shape | None, lambda value: None if value is None else build(value)
+
+
+def _plan_of_items(item: Any) -> tuple[Any, _Build | None]:
+    shape, build = _plan(item)
+    if build is None:
+        return tuple[shape, ...], None
+    return tuple[shape, ...], lambda values: tuple(map(build, values))
+
+
+def _plan_of_map(item: Any) -> tuple[Any, _Build | None]:
+    shape, build = _plan(item)
+    if build is None:
+        return dict[str, shape], None
+    return dict[str, shape], lambda values: {key: build(value) for key, value in values.items()}
+
+
+@functools.cache
+def _plan_of_model(hint: Any) -> tuple[Any, _Build]:
+    """Make the Struct of a model, and what builds the model from it."""
+    cls = get_origin(hint) or hint
+    hints = _hints(hint, cls)
+    fields = attrs.fields(cls)
+    plans = [_plan(hints[field.name]) for field in fields]
+    struct = msgspec.defstruct(
+        cls.__name__,
+        [
+            (field.name, shape) if field.default is attrs.NOTHING else (field.name, shape | None, None)
+            for field, (shape, _) in zip(fields, plans, strict=True)
+        ],
+        rename={field.name: name_of(field) for field in fields},
+        kw_only=True,
+        gc=False,
+    )
+    return struct, _builder(cls, struct, [build for _, build in plans])
+
+
+def _hints(hint: Any, cls: type) -> dict[str, Any]:
+    """Resolve the types of a model's fields; a generic one's with its arguments put in."""
+    hints = get_type_hints(cls)
+    arguments = dict(zip(getattr(cls, "__parameters__", ()), get_args(hint), strict=False))
+    if not arguments:
+        return hints
+    return {
+        name: type_[tuple(arguments[parameter] for parameter in type_.__parameters__)]
+        if getattr(type_, "__parameters__", ())
+        else type_
+        for name, type_ in hints.items()
+    }
+
+
+def name_of(field: attrs.Attribute[Any]) -> str:
+    """Return the API's name of a field: camelCase, unless its metadata has a ``name``."""
+    head, *tail = field.name.split("_")
+    return cast("str", field.metadata.get("name")) or head + "".join(map(str.title, tail))
+
+
+def _builder(cls: type, struct: type, builds: list[_Build | None]) -> _Build:
+    """Make the function that turns a Struct into its model."""
+    fields = attrs.fields(cast("type[attrs.AttrsInstance]", cls))
+    values_of = msgspec.structs.astuple
+    # The slots are filled one by one: __init__ of a frozen class costs half as much again.
+    setters = [getattr(cls, field.name).__set__ for field in fields]
+    converted = [(place, build) for place, build in enumerate(builds) if build]
+    promised = [place for place, field in enumerate(fields) if field.default is ABSENT]
+    defaults = [
+        (place, field.default)
+        for place, field in enumerate(fields)
+        if field.default not in (attrs.NOTHING, ABSENT, None)
+    ]
+    warned: set[int] = set()
+
+    def warn(place: int) -> None:
+        warned.add(place)
+        _logger.warning(
+            "%s.%s is documented, but missing from a response: it reads as None",
+            cls.__name__,
+            fields[place].name,
+        )
+
+    def build(read: Any) -> Any:
+        values = list(values_of(read))
+        for place, build_value in converted:
+            if values[place] is not None:
+                values[place] = build_value(values[place])
+        for place in promised:
+            if values[place] is None and place not in warned:
+                warn(place)
+        for place, default in defaults:
+            if values[place] is None:
+                values[place] = default
+        model = object.__new__(cls)
+        for set_field, value in zip(setters, values, strict=True):
+            set_field(model, value)
+        return model
+
+    return build
+
+
+# What the documentation of the API is known to be loose about, and JSON that msgspec is too strict
+# about. What cannot be mended is left as it is, for msgspec to refuse it with its place.
+
+
+def _mend(shape: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    arguments = get_args(shape)
+    if get_origin(shape) in (Union, UnionType):
+        return _mend(arguments[0], value)
+    if isinstance(value, list) and arguments:
+        return [_mend(arguments[0], item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return _mend_object(shape, cast("dict[str, Any]", value))
+    if isinstance(value, str):
+        return _mend_text(shape, value)
+    if isinstance(value, float) and shape is int and value.is_integer():
+        return int(value)  # 3.0 for 3
+    return value
+
+
+def _mend_object(shape: Any, value: dict[str, Any]) -> dict[str, Any]:
+    if get_origin(shape) is dict:
+        return {key: _mend(get_args(shape)[1], item) for key, item in value.items()}
+    if not (isinstance(shape, type) and issubclass(shape, msgspec.Struct)):
+        return value
+    shapes = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
+    return {key: _mend(shapes[key], item) for key, item in value.items() if key in shapes}
+
+
+def _mend_text(shape: Any, value: str) -> Any:
+    if shape is str:  # an emoji cut in half is a lone surrogate, which nobody could write again
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if shape not in (_TIMESTAMP, date):
+        return value
+    try:
+        moment = datetime.fromisoformat(value)  # a date, or a timestamp without its offset
+    except ValueError:
+        return value
+    if shape is date:
+        return moment.date()
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,30 +1,166 @@
-"""Chats: conversations of the token's account with other users."""
+"""Chats: conversations of an account with its fans and with other creators."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from fanvue_async.engine.operation import Operation, uuid_of
+from fanvue_async.engine.models import ABSENT
+from fanvue_async.engine.operation import Operation
 from fanvue_async.errors import NotContactableError
+from fanvue_async.paging import Cursored, Listing, Numbered
+from fanvue_async.resources import _arguments
 from fanvue_async.resources._resource import Resource
+from fanvue_async.resources.users import FanUser
 
 if TYPE_CHECKING:
+    from types import EllipsisType
     from uuid import UUID
+
+ChatFilter = Literal[
+    "unread",
+    "subscribers",
+    "followers",
+    "online",
+    "recent_subscribers",
+    "not_answered",
+    "spent_more_than_50",
+    "on_free_trial",
+    "has_tipped",
+    "spenders",
+    "exclude_creators",
+    "subscribed_to",
+    "not_muted",
+    "archived",
+]
+ChatOrder = Literal["most_recent_messages", "online_now", "most_unanswered_chats"]
+MediaType = Literal["image", "video", "audio", "document"]
+SmartListId = Literal[
+    "subscribers",
+    "auto_renewing",
+    "non_renewing",
+    "followers",
+    "free_trial_subscribers",
+    "expired_subscribers",
+    "spent_more_than_50",
+    "muted",
+]
 
 
 @attrs.frozen(kw_only=True)
 class CreatedChat:
-    """The API's word that a chat was created."""
+    """What the API says when a chat was created."""
 
     message: str
-    """What the API says; its wording is not documented."""
+    """Its wording is not documented."""
 
 
-# https://api.fanvue.com/docs/api-reference/overview (createChat)
-# Idempotent is assumed: a chat is identified by the user, and creating one sends the user nothing.
-# Documented for 400 are the version error and {message} of contactability.
+@attrs.frozen(kw_only=True)
+class LastMessage:
+    """The newest message of a chat."""
+
+    text: str | None = None
+    type: str = ABSENT
+    """Compare it with :class:`MessageType`; the API may know more."""
+    uuid: str
+    sent_at: datetime | None = None
+    has_media: bool | None = None
+    media_type: str | None = None
+    """``image``, ``video``, ``audio`` or ``document``."""
+    sender_uuid: str = ABSENT
+    sent_by_user_id: str | None = None
+    """Who wrote it for the sender, such as a chatter of an agency."""
+
+
+@attrs.frozen(kw_only=True)
+class Chat:
+    """A conversation."""
+
+    created_at: datetime | None = None
+    last_message_at: datetime | None = None
+    is_read: bool = ABSENT
+    is_muted: bool = ABSENT
+    unread_messages_count: int = ABSENT
+    user: FanUser
+    """Whom it is with."""
+    last_message: LastMessage | None = None
+
+
+@attrs.frozen(kw_only=True)
+class UnreadNotifications:
+    """How many notifications of each kind are unread."""
+
+    new_follower: int = ABSENT
+    new_post_comment: int = ABSENT
+    new_post_like: int = ABSENT
+    new_purchase: int = ABSENT
+    new_subscriber: int = ABSENT
+    new_tip: int = ABSENT
+    new_promotion: int = ABSENT
+
+
+@attrs.frozen(kw_only=True)
+class UnreadCounts:
+    """How much is unread."""
+
+    unread_chats_count: int
+    unread_messages_count: int
+    unread_notifications: UnreadNotifications = ABSENT
+
+
+@attrs.frozen(kw_only=True)
+class OnlineStatus:
+    """Whether a user is online; one who hides it is always offline."""
+
+    is_online: bool
+    last_seen_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class MediaVariant:
+    """One form of a medium."""
+
+    variant_type: str = ABSENT
+    """``main``, ``thumbnail``, ``thumbnail_gallery`` or ``blurred``."""
+    display_position: int = ABSENT
+    url: str | None = attrs.field(default=None, repr=False)
+    """Signed: whoever has it can read the file for as long as it works."""
+    width: int | None = None
+    """Pixels."""
+    height: int | None = None
+    """Pixels."""
+    length_ms: int | None = None
+    """Milliseconds, of audio and video."""
+
+
+@attrs.frozen(kw_only=True)
+class ChatMedia:
+    """A medium that was sent in a chat."""
+
+    uuid: str
+    message_uuid: str = ABSENT
+    media_type: str = ABSENT
+    """``image``, ``video``, ``audio``, ``document`` or ``unknown``."""
+    created_at: datetime | None = attrs.field(default=None, metadata={"name": "created_at"})
+    sent_at: datetime | None = None
+    owner_uuid: str = ABSENT
+    name: str | None = None
+    variants: tuple[MediaVariant, ...] = ()
+
+
+_LIST = Operation(
+    "GET",
+    "/chats",
+    Numbered[Chat],
+    id="listChats",
+    creator_id="listCreatorChats",
+    scopes=("read:chat",),
+)
+# That it may be repeated is assumed: a chat is identified by the user, and creating one sends the
+# user nothing.
 _CREATE = Operation(
     "POST",
     "/chats",
@@ -35,17 +171,47 @@ _CREATE = Operation(
     idempotent=True,
     bare_message=NotContactableError,
 )
+_UPDATE = Operation[None](
+    "PATCH",
+    "/chats/{userUuid}",
+    id="updateChat",
+    creator_id="updateCreatorChat",
+    scopes=("write:chat",),
+    idempotent=True,
+)
+_MEDIA = Operation(
+    "GET",
+    "/chats/{userUuid}/media",
+    Cursored[ChatMedia],
+    id="listMedia",
+    creator_id="listCreatorChatMedia",
+    scopes=("read:chat",),
+)
+_UNREAD = Operation(
+    "GET", "/chats/unread", UnreadCounts, id="getUnreadChatsCount", scopes=("read:chat",)
+)
+_STATUSES = Operation(
+    "POST",
+    "/chats/statuses",
+    dict[str, OnlineStatus],
+    id="getBatchStatuses",
+    scopes=("read:chat",),
+    safe=True,
+)
+_TYPING = Operation[None](
+    "POST", "/chats/{userUuid}/typing", id="sendTypingIndicator", scopes=("write:chat",)
+)
 
 
 class CreatorChatsResource(Resource):
-    """The chats of a creator, as ``creator.chats``."""
+    """The chats of a creator, as ``client.creator(uuid).chats``."""
 
     async def create(self, user_uuid: UUID | str) -> CreatedChat:
-        """Open a chat with a user. Needs the scope ``write:chat``.
+        """Open a chat with a user. Scope: ``write:chat``.
 
-        What the API answers when the chat exists is not documented; that a repetition is harmless
-        is assumed, so transient failures are repeated (``RetryPolicy(repeat_unknown=False)`` is
-        for those who doubt it).
+        What the API does when the chat exists is not documented; that a repetition is harmless is
+        assumed, so transient failures are repeated (``RetryPolicy(repeat_unknown=False)`` is for
+        those who doubt it).
 
         Args:
             user_uuid: a ``uuid.UUID``, or its canonical text of 36 characters.
@@ -55,15 +221,194 @@ class CreatorChatsResource(Resource):
 
         Raises:
             InvalidArgumentError: ``user_uuid`` is no UUID; nothing was sent.
-            NotContactableError: the user cannot be contacted.
-            APIError: the API refused for another reason; each status has its class.
+            NotContactableError: the user can't be messaged.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
-        Source: https://api.fanvue.com/docs/api-reference/overview (createChat)
+        Source: createChat, https://api.fanvue.com/docs/api-reference
 
         """
-        return await self._call(_CREATE, json={"userUuid": uuid_of("user_uuid", user_uuid)})
+        uuid = _arguments.uuid("user_uuid", user_uuid)
+        return await self._call(_CREATE, json={"userUuid": uuid})
+
+    async def update(
+        self,
+        user_uuid: UUID | str,
+        *,
+        is_read: bool | EllipsisType = ...,
+        is_muted: bool | EllipsisType = ...,
+        nickname: str | EllipsisType = ...,
+    ) -> None:
+        """Mark a chat read or unread, mute it, or name the user. Scope: ``write:chat``.
+
+        What is left out stays as it is.
+
+        Args:
+            user_uuid: whom the chat is with.
+            is_read: whether the account has read it.
+            is_muted: whether it makes no notifications.
+            nickname: what the account calls the user, 0 to 30 characters.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: updateChat, https://api.fanvue.com/docs/api-reference
+
+        """
+        json = {
+            "isRead": _arguments.flag("is_read", is_read),
+            "isMuted": _arguments.flag("is_muted", is_muted),
+            "nickname": _arguments.text("nickname", nickname, at_most=30),
+        }
+        await self._call(_UPDATE, user_uuid, json=json)
+
+    def media(
+        self,
+        user_uuid: UUID | str,
+        *,
+        media_type: MediaType | None = None,
+        start: str | None = None,
+        page_size: int = 50,
+    ) -> Listing[ChatMedia]:
+        """List the media of a chat, newest first. Scope: ``read:chat``.
+
+        Args:
+            user_uuid: whom the chat is with.
+            media_type: only media of this type.
+            start: ``Page.next`` of an earlier page.
+            page_size: items a page, 1 to 50.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            NotFoundError: while listing: there is no chat with this user.
+            FanvueError: while listing: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: listMedia, https://api.fanvue.com/docs/api-reference
+
+        """
+        return Listing(
+            self._session,
+            _MEDIA,
+            user_uuid,
+            query={"mediaType": media_type},
+            start=start,
+            page_size=page_size,
+            size_name="limit",
+            key=("uuid", "message_uuid"),
+        )
+
+    def list(self, *, start: str | None = None, page_size: int = 50) -> Listing[Chat]:
+        """List the chats, the one with the newest message first. Scope: ``read:chat``.
+
+        Args:
+            start: ``Page.next`` of an earlier page.
+            page_size: chats a page, 1 to 50.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            FanvueError: while listing: see :mod:`fanvue_async.errors`.
+
+        Source: listCreatorChats, https://api.fanvue.com/docs/api-reference
+
+        """
+        return Listing(
+            self._session, _LIST, start=start, page_size=page_size, key=("user.uuid",)
+        )
 
 
 class ChatsResource(CreatorChatsResource):
-    """The chats of the token's own account, as ``client.chats``."""
+    """The chats of the token's account, as ``client.chats``."""
+
+    async def unread(self) -> UnreadCounts:
+        """Count what is unread: chats, messages, notifications. Scope: ``read:chat``.
+
+        Raises:
+            FanvueError: see :mod:`fanvue_async.errors`.
+
+        Source: getUnreadChatsCount, https://api.fanvue.com/docs/api-reference
+
+        """
+        return await self._call(_UNREAD)
+
+    async def statuses(self, user_uuids: Sequence[UUID | str]) -> dict[str, OnlineStatus]:
+        """Look up who is online. Scope: ``read:chat``.
+
+        Args:
+            user_uuids: 1 to 100 users.
+
+        Returns:
+            The status by the user's UUID. Users who hide it are always offline.
+
+        Raises:
+            InvalidArgumentError: not 1 to 100 UUIDs; nothing was sent.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: getBatchStatuses, https://api.fanvue.com/docs/api-reference
+
+        """
+        uuids = _arguments.uuids("user_uuids", user_uuids, at_least=1, at_most=100)
+        return await self._call(_STATUSES, json={"userUuids": uuids})
+
+    async def typing(self, user_uuid: UUID | str, *, is_typing: bool = True) -> None:
+        """Show the user that the account is typing, or no longer. Scope: ``write:chat``.
+
+        **Assumed**: seen in public programs, not in the API's documentation.
+
+        Args:
+            user_uuid: whom the chat is with.
+            is_typing: whether it is.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        """
+        json = {"isTyping": _arguments.flag("is_typing", is_typing)}
+        await self._call(_TYPING, user_uuid, json=json)
+
+    def list(  # noqa: PLR0913 - the API's filters, each by keyword
+        self,
+        *,
+        filter: Sequence[ChatFilter] = (),  # noqa: A002 - the API's name
+        search: str | None = None,
+        custom_list_id: UUID | str | None = None,
+        smart_list_ids: Sequence[SmartListId] = (),
+        sort_by: ChatOrder | None = None,
+        start: str | None = None,
+        page_size: int = 50,
+    ) -> Listing[Chat]:
+        """List the chats. Scope: ``read:chat``.
+
+        Args:
+            filter: only chats that pass all of these. Accounts that are no creators may use
+                ``unread``, ``online``, ``subscribed_to`` and ``not_muted``.
+            search: only users whose name has this, at most 100 characters.
+            custom_list_id: only members of this custom list.
+            smart_list_ids: only members of these smart lists.
+            sort_by: default ``most_recent_messages``.
+            start: ``Page.next`` of an earlier page.
+            page_size: chats a page, 1 to 50.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            PermissionDeniedError: while listing: a filter is for creators only.
+            FanvueError: while listing: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: listChats, https://api.fanvue.com/docs/api-reference
+
+        """
+        query = {
+            "customListId": _arguments.uuid("custom_list_id", custom_list_id),
+            "smartListIds": _arguments.several("smart_list_ids", smart_list_ids),
+            "filter": _arguments.several("filter", filter),
+            "search": _arguments.text("search", search, at_most=100),
+            "sortBy": sort_by,
+        }
+        return Listing(
+            self._session,
+            _LIST,
+            query=query,
+            start=start,
+            page_size=page_size,
+            key=("user.uuid",),
+        )
