@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fanvue_async.engine.credentials import TokenProvider
     from fanvue_async.engine.notices import RetryEvent
     from fanvue_async.resources.chats import ChatsResource, CreatorChatsResource
+    from fanvue_async.resources.messages import CreatorMessagesResource, MessagesResource
 
 _ACCOUNT_LENGTH = 256
 
@@ -216,6 +217,13 @@ class FanvueClient(_Scoped):
 
         return ChatsResource(self._session)
 
+    @cached_property
+    def messages(self) -> MessagesResource:
+        """Messages of the chats."""
+        from fanvue_async.resources.messages import MessagesResource  # noqa: PLC0415 - likewise
+
+        return MessagesResource(self._session)
+
     async def aclose(self) -> None:
         """Refuse new calls, end those in flight with ClientStateError, close the connections.
 
@@ -259,6 +267,15 @@ class CreatorClient(_Scoped):
         )
 
         return CreatorChatsResource(self._session)
+
+    @cached_property
+    def messages(self) -> CreatorMessagesResource:
+        """Messages of the creator's chats."""
+        from fanvue_async.resources.messages import (  # noqa: PLC0415 - likewise
+            CreatorMessagesResource,
+        )
+
+        return CreatorMessagesResource(self._session)
 
 
 def _checked_account(account: str) -> str:

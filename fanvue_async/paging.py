@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_origin
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_origin
 
 import attrs
 
@@ -13,7 +13,7 @@ from fanvue_async.engine.models import ABSENT
 from fanvue_async.errors import InvalidArgumentError, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping
 
     from fanvue_async.engine.operation import Operation
     from fanvue_async.engine.session import Session
@@ -151,7 +151,7 @@ class _Items(Generic[T]):
 
     def __init__(self, pages: AsyncIterator[Page[T]]) -> None:
         self._pages = pages
-        self._page = iter(())
+        self._page: Iterator[T] = iter(())
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self
@@ -177,8 +177,8 @@ class _Pages(Generic[T]):
         self._position: _Position | None = start
         self._key = key
         self._name = name
-        self._known_items = Memory[Hashable]()
-        self._known_positions = Memory[Hashable]()
+        self._known_items: Memory[Hashable] = Memory()
+        self._known_positions: Memory[Hashable] = Memory()
         self._newest: tuple[T, ...] = ()
         self._stale_pages = 0
 
@@ -195,8 +195,7 @@ class _Pages(Generic[T]):
             raise self._endless(f"sent {_MAX_STALE_PAGES} pages without a new item")
         response = await self._read(position)
         self._known_positions.add(position)
-        items: tuple[T, ...] = response if isinstance(response, tuple) else response.data
-        fresh = tuple(filter(self._is_new, items))
+        fresh = tuple(filter(self._is_new, position.items(response)))
         self._stale_pages = 0 if fresh and fresh != self._newest else self._stale_pages + 1
         self._newest = fresh
         self._position = position.following(response)
@@ -220,6 +219,9 @@ class _Numbered:
     def query(self, size_name: str) -> dict[str, object]:
         return {"page": self.number, size_name: self.size}
 
+    def items(self, response: Numbered[Any]) -> tuple[Any, ...]:
+        return response.data
+
     def following(self, response: Numbered[Any]) -> _Numbered | None:
         return _Numbered(self.size, self.number + 1) if response.pagination.has_more else None
 
@@ -238,6 +240,9 @@ class _Cursored:
     def query(self, size_name: str) -> dict[str, object]:
         return {"cursor": self.cursor, size_name: self.size}
 
+    def items(self, response: Cursored[Any]) -> tuple[Any, ...]:
+        return response.data
+
     def following(self, response: Cursored[Any]) -> _Cursored | None:
         return _Cursored(self.size, response.next_cursor) if response.next_cursor else None
 
@@ -254,6 +259,9 @@ class _Whole:
 
     def query(self, _: str) -> dict[str, object]:
         return {}
+
+    def items(self, response: tuple[Any, ...]) -> tuple[Any, ...]:
+        return response
 
     def following(self, _: object) -> None:
         return None

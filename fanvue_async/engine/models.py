@@ -12,8 +12,8 @@ import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from types import GenericAlias, NoneType, UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
 import msgspec
@@ -21,7 +21,6 @@ import msgspec
 from fanvue_async.engine import wire
 from fanvue_async.money import Cents
 
-_T = TypeVar("_T")
 _Build = Callable[[Any], Any]
 
 _logger = logging.getLogger("fanvue_async")
@@ -90,8 +89,10 @@ def _words(message: str) -> str:
     parts = _PLACE.fullmatch(message)
     reason, place = (parts["reason"], parts["place"] or "") if parts else (message, "")
     if missing := _MISSING_FIELD.fullmatch(reason):
-        return f"{place}.{missing['field']}: missing".lstrip(".")
-    return f"{place or 'body'}: {reason[0].lower()}{reason[1:]}".replace("`", "")
+        what = f"{place}.{missing['field']}".lstrip(".") + ": missing"
+    else:
+        what = f"{place}: {reason[0].lower()}{reason[1:]}".removeprefix(": ").replace("`", "")
+    return f"not as documented ({what})"
 
 
 # Each kind of value has a shape, which msgspec checks, and perhaps a function that builds the value
@@ -116,23 +117,19 @@ def _plan(hint: Any) -> tuple[Any, _Build | None]:
 def _plan_of_nullable(hint: Any) -> tuple[Any, _Build | None]:
     (inner,) = (argument for argument in get_args(hint) if argument is not NoneType)
     shape, build = _plan(inner)
-    if build is None:
-        return shape | None, None
-    return shape | None, lambda value: None if value is None else build(value)
+    return shape | None, build and (lambda value: None if value is None else build(value))
 
 
 def _plan_of_items(item: Any) -> tuple[Any, _Build | None]:
     shape, build = _plan(item)
-    if build is None:
-        return tuple[shape, ...], None
-    return tuple[shape, ...], lambda values: tuple(map(build, values))
+    shape = GenericAlias(tuple, (shape, ...))
+    return shape, build and (lambda values: tuple(map(build, values)))
 
 
 def _plan_of_map(item: Any) -> tuple[Any, _Build | None]:
     shape, build = _plan(item)
-    if build is None:
-        return dict[str, shape], None
-    return dict[str, shape], lambda values: {key: build(value) for key, value in values.items()}
+    shape = GenericAlias(dict, (str, shape))
+    return shape, build and (lambda values: {key: build(value) for key, value in values.items()})
 
 
 @functools.cache
@@ -142,17 +139,13 @@ def _plan_of_model(hint: Any) -> tuple[Any, _Build]:
     hints = _hints(hint, cls)
     fields = attrs.fields(cls)
     plans = [_plan(hints[field.name]) for field in fields]
-    struct = msgspec.defstruct(
-        cls.__name__,
-        [
-            (field.name, shape) if field.default is attrs.NOTHING else (field.name, shape | None, None)
-            for field, (shape, _) in zip(fields, plans, strict=True)
-        ],
-        rename={field.name: name_of(field) for field in fields},
-        kw_only=True,
-        gc=False,
-    )
-    return struct, _builder(cls, struct, [build for _, build in plans])
+    shapes = [
+        (field.name, shape) if field.default is attrs.NOTHING else (field.name, shape | None, None)
+        for field, (shape, _) in zip(fields, plans, strict=True)
+    ]
+    names = {field.name: name_of(field) for field in fields}
+    struct = msgspec.defstruct(cls.__name__, shapes, rename=names, kw_only=True, gc=False)
+    return struct, _builder(cls, [build for _, build in plans])
 
 
 def _hints(hint: Any, cls: type) -> dict[str, Any]:
@@ -175,9 +168,9 @@ def name_of(field: attrs.Attribute[Any]) -> str:
     return cast("str", field.metadata.get("name")) or head + "".join(map(str.title, tail))
 
 
-def _builder(cls: type, struct: type, builds: list[_Build | None]) -> _Build:
+def _builder(cls: Any, builds: list[_Build | None]) -> _Build:
     """Make the function that turns a Struct into its model."""
-    fields = attrs.fields(cast("type[attrs.AttrsInstance]", cls))
+    fields = attrs.fields(cls)
     values_of = msgspec.structs.astuple
     # The slots are filled one by one: __init__ of a frozen class costs half as much again.
     setters = [getattr(cls, field.name).__set__ for field in fields]
@@ -209,7 +202,7 @@ def _builder(cls: type, struct: type, builds: list[_Build | None]) -> _Build:
         for place, default in defaults:
             if values[place] is None:
                 values[place] = default
-        model = object.__new__(cls)
+        model: Any = object.__new__(cls)
         for set_field, value in zip(setters, values, strict=True):
             set_field(model, value)
         return model
@@ -222,23 +215,22 @@ def _builder(cls: type, struct: type, builds: list[_Build | None]) -> _Build:
 
 
 def _mend(shape: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    arguments = get_args(shape)
     if get_origin(shape) in (Union, UnionType):
-        return _mend(arguments[0], value)
-    if isinstance(value, list) and arguments:
-        return [_mend(arguments[0], item) for item in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return _mend_object(shape, cast("dict[str, Any]", value))
+        return _mend(get_args(shape)[0], value)
+    if isinstance(value, list | dict):
+        return _mend_container(shape, cast("Any", value))
     if isinstance(value, str):
         return _mend_text(shape, value)
-    if isinstance(value, float) and shape is int and value.is_integer():
+    if shape is int and isinstance(value, float) and value.is_integer():
         return int(value)  # 3.0 for 3
-    return value
+    return cast("Any", value)
 
 
-def _mend_object(shape: Any, value: dict[str, Any]) -> dict[str, Any]:
+def _mend_container(shape: Any, value: Any) -> Any:
+    arguments = get_args(shape)
+    if isinstance(value, list):
+        items = cast("list[Any]", value)
+        return [_mend(arguments[0], item) for item in items] if arguments else items
     if get_origin(shape) is dict:
         return {key: _mend(get_args(shape)[1], item) for key, item in value.items()}
     if not (isinstance(shape, type) and issubclass(shape, msgspec.Struct)):

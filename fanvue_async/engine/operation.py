@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import EllipsisType
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from urllib.parse import quote
 
 import attrs
@@ -180,7 +180,8 @@ class Operation(Generic[T]):
             return cast("T", None)
         from fanvue_async.engine.models import reader  # noqa: PLC0415 - msgspec, on first use only
 
-        return reader(self.returns)(answer.content)
+        returns: Any = self.returns
+        return cast("T", reader(returns)(answer.content))
 
 
 def uuid_of(argument: str, value: object, name: str | None = None) -> str:

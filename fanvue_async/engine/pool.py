@@ -15,6 +15,7 @@ import attrs
 from fanvue_async import config
 from fanvue_async.engine.accounts import Accounts
 from fanvue_async.engine.gate import gates_of
+from fanvue_async.engine.memory import Sends
 from fanvue_async.engine.transport import Connector, loop_of
 from fanvue_async.engine.waits import Scopes, Slots
 from fanvue_async.errors import ClientStateError, ConfigurationError
@@ -62,6 +63,7 @@ class Pool:
         self.notices: Notices = notices
         self.clockwork: Clockwork = Clockwork()
         self.accounts: Accounts = Accounts(self.clockwork.now)
+        self.sends: Sends = Sends(self.clockwork.now)
         self.used_connections: WeakSet[BaseProtocol] = WeakSet()
         self.gates: Gates | None = gates_of(rate_limits, self.clockwork.now)
         """Where calls wait for the rate limit; None if they do not."""

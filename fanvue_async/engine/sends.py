@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
-from fanvue_async.config import Timeout
 from fanvue_async.engine.call import Call
-from fanvue_async.engine.memory import Memory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from fanvue_async.engine.answers import Answer
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.session import Session
@@ -24,18 +21,16 @@ T = TypeVar("T")
 
 _DATE_ROUNDING = timedelta(seconds=1)
 _MAX_PAGES = 4
-_LATE = 600.0
-"""Seconds after which a send of unknown outcome is taken to be over."""
 
 
 @attrs.frozen
 class Trace(Generic[T]):
     """What a send leaves behind, by which it can be found again."""
 
-    where: Hashable
-    """The chat, or whatever list it would appear in."""
+    place: Hashable
+    """The chat, or another list that it would appear in."""
     content: Hashable
-    """What two sends have in common if they can't be told apart; None: nobody knows."""
+    """What it has in common with every send that looks the same; None: unknown."""
     page: Callable[[int], Request[Any]]
     """Makes the request of a page of that list, newest first."""
     matches: Callable[[Any], bool]
@@ -48,47 +43,7 @@ class Trace(Generic[T]):
     """The id in a response."""
 
 
-class Sends:
-    """What a pool of connections has sent: what is open, unsettled, or known by its id."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._open: Counter[Hashable] = Counter()
-        self._unsettled = Memory[Hashable]()
-        self.known: Memory[str] = Memory()
-
-    @contextmanager
-    def open(self, trace: Trace[Any]) -> Iterator[_Send]:
-        """Keep a send in mind; if it is not settled at the end, its content stays doubtful."""
-        key = (trace.where, trace.content)
-        send = _Send()
-        self._open[key] += 1
-        try:
-            yield send
-        finally:
-            self._open[key] -= 1
-            if not self._open[key]:
-                del self._open[key]
-            if not send.is_settled:
-                self._unsettled.add(key, self._clock())
-
-    def doubt(self, trace: Trace[Any]) -> bool:
-        """Tell whether what looks like this open send may be another one of this process."""
-        own, vague = (trace.where, trace.content), (trace.where, None)
-        if self._open[own] > 1 or self._open[vague]:
-            return True
-        oldest = self._clock() - _LATE
-        return any((self._unsettled.get(key) or oldest) > oldest for key in (own, vague))
-
-
-@attrs.define
-class _Send:
-    is_settled: bool = False
-
-
-async def send_once(
-    session: Session, request: Request[T], trace: Trace[T], *, confirm: bool
-) -> T:
+async def send_once(session: Session, request: Request[T], trace: Trace[T], *, confirm: bool) -> T:
     """Send what must not be sent twice; if its outcome is unknown, look whether it arrived.
 
     Raises:
@@ -98,7 +53,7 @@ async def send_once(
     """
     terms = session.terms
     sends, clock = terms.pool.sends, terms.pool.clockwork.now
-    with sends.open(trace) as send:
+    with sends.open(trace.place, trace.content) as send:
         began = clock()
         outcome = await Call(terms, request).run()
         error, result = outcome.error, None
@@ -107,31 +62,30 @@ async def send_once(
         elif not error.maybe_processed:
             send.is_settled = True
         elif confirm and trace.content is not None:
-            time_left = began + terms.bounds.timeout.total - clock()
-            found = await _look(session, trace, began, time_left)
+            found = await _look(session, trace, began)
             error.looked_for = found == []
-            result = found[0] if found and len(found) == 1 and not sends.doubt(trace) else None
+            if found and len(found) == 1 and not sends.in_doubt(trace.place, trace.content):
+                result = found[0]
         if result is not None:
             sends.known.add(trace.identity(result))
             send.is_settled = True
             return result
     assert error is not None
-    del request, outcome
+    del outcome  # see Session.send: no chain, no cycle, and nothing of the response in this frame
     try:
         raise error
     finally:
         del error
 
 
-async def _look(
-    session: Session, trace: Trace[T], began: float, time_left: float
-) -> list[T] | None:
-    """Read the newest items, back to the send. Returns what matches; None if they can't be read."""
+async def _look(session: Session, trace: Trace[T], began: float) -> list[T] | None:
+    """Read the newest items, back to the send. Returns what matches; None if nobody can tell."""
+    terms = session.terms
+    timeout, clock = terms.bounds.timeout, terms.pool.clockwork.now
+    time_left = began + timeout.total - clock()
     if time_left <= 0:
         return None
-    timeout = session.terms.bounds.timeout
-    terms = session.terms.derive(timeout=attrs.evolve(timeout, total=time_left))
-    clock, known = terms.pool.clockwork.now, terms.pool.sends.known
+    terms = terms.derive(timeout=attrs.evolve(timeout, total=time_left))
     since: datetime | None = None
     found: list[T] = []
     for number in range(1, _MAX_PAGES + 1):
@@ -143,18 +97,21 @@ async def _look(
             if date is None:
                 return None
             since = date - timedelta(seconds=clock() - began) - _DATE_ROUNDING
-        for item in page.data:
-            sent_at = trace.sent_at(item)
-            if sent_at is None and trace.matches(item):
-                return None
-            if sent_at is not None and sent_at >= since and trace.matches(item):
-                result = trace.result(item)
-                if trace.identity(result) not in known:
-                    found.append(result)
-        oldest = trace.sent_at(page.data[-1]) if page.data else None
-        if not page.pagination.has_more or (oldest is not None and oldest < since):
-            return found
+        matching = [item for item in page.data if trace.matches(item)]
+        if any(trace.sent_at(item) is None for item in matching):
+            return None
+        found += [trace.result(item) for item in matching if _is_since(since, trace, item)]
+        if not page.pagination.has_more or not all(
+            _is_since(since, trace, item) for item in page.data
+        ):
+            known = terms.pool.sends.known
+            return [result for result in found if trace.identity(result) not in known]
     return None
+
+
+def _is_since(since: datetime, trace: Trace[Any], item: Any) -> bool:
+    sent_at = trace.sent_at(item)
+    return sent_at is None or sent_at >= since
 
 
 def _dated(request: Request[T]) -> Request[tuple[datetime | None, T]]:
@@ -168,4 +125,5 @@ def _dated(request: Request[T]) -> Request[tuple[datetime | None, T]]:
             date = None
         return date if date and date.tzinfo else None, read(answer)
 
-    return attrs.evolve(request, read=read_with_date)
+    evolve: Any = attrs.evolve
+    return cast("Request[tuple[datetime | None, T]]", evolve(request, read=read_with_date))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from types import EllipsisType
-from typing import TYPE_CHECKING, TypeVar, cast, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
-from fanvue_async.engine import wire
+from fanvue_async.engine.operation import uuid_of
 from fanvue_async.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -18,15 +18,16 @@ T = TypeVar("T")
 MIN_PRICE = 300
 
 
-def text(name: str, value: T, at_least: int = 0, at_most: int | None = None) -> T:
-    """Check a text that may be left out (``...``); None must be allowed by its type."""
+def text(name: str, value: T, at_least: int, at_most: int) -> T:
+    """Check a text that may be left out, or None."""
     if isinstance(value, EllipsisType) or value is None:
         return value
-    bounds = f"{at_least} characters or more" if at_most is None else f"{at_least} to {at_most} characters"
     if not isinstance(value, str):
-        raise InvalidArgumentError(f"{name} must be a str of {bounds}, not a {_kind(value)}")
-    if len(value) < at_least or (at_most is not None and len(value) > at_most):
-        raise InvalidArgumentError(f"{name} must have {bounds}, this has {len(value)}")
+        raise InvalidArgumentError(f"{name} must be a str, not a {_kind(value)}")
+    if not at_least <= len(value) <= at_most:
+        raise InvalidArgumentError(
+            f"{name} must have {at_least} to {at_most:,} characters, not {len(value):,}"
+        )
     return value
 
 
@@ -37,7 +38,7 @@ def flag(name: str, value: T) -> T:
     raise InvalidArgumentError(f"{name} must be True or False, not a {_kind(value)}")
 
 
-def whole(name: str, value: T, at_least: int, at_most: int) -> T:
+def whole(name: str, value: int, at_least: int, at_most: int) -> int:
     """Check a number."""
     if type(value) is int and at_least <= value <= at_most:
         return value
@@ -72,30 +73,26 @@ def uuid(name: str, value: UUID | str) -> str: ...
 def uuid(name: str, value: UUID | str | None) -> str | None: ...
 def uuid(name: str, value: UUID | str | None) -> str | None:
     """Write a UUID as the API does; None stays None."""
-    if value is None:
-        return None
-    written = wire.uuid_text(value)
-    if written is None:
-        raise InvalidArgumentError(f"{name} must be a UUID: 8-4-4-4-12 hexadecimal digits")
-    return written
+    return None if value is None else uuid_of(name, value)
 
 
 def uuids(
-    name: str, values: Iterable[UUID | str], *, at_least: int = 0, at_most: int | None = None
+    name: str, values: Iterable[UUID | str], at_least: int = 0, at_most: int | None = None
 ) -> list[str]:
     """Write a list of UUIDs as the API does."""
     items = several(name, values)
-    if len(items) < at_least or (at_most is not None and len(items) > at_most):
-        bounds = f"at least {at_least}" if at_most is None else f"{at_least} to {at_most}"
-        raise InvalidArgumentError(f"{name} must hold {bounds} UUIDs, not {len(items)}")
-    return [uuid(f"each of {name}", value) for value in items]
+    if len(items) < at_least:
+        raise InvalidArgumentError(f"{name} must have at least {at_least} UUID")
+    if at_most is not None and len(items) > at_most:
+        raise InvalidArgumentError(f"{name} may have {at_most} UUIDs, not {len(items)}")
+    return [uuid_of(f"each of {name}", item) for item in items]
 
 
 def several(name: str, values: Iterable[T]) -> list[T]:
     """Return the items of a list; a text is none, although Python lets it pass for one."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise InvalidArgumentError(f"{name} must be a list, not a {_kind(values)}")
-    return list(cast("Iterable[T]", values))
+    return list(values)
 
 
 def _kind(value: object) -> str:

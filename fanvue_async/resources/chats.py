@@ -258,7 +258,7 @@ class CreatorChatsResource(Resource):
         json = {
             "isRead": _arguments.flag("is_read", is_read),
             "isMuted": _arguments.flag("is_muted", is_muted),
-            "nickname": _arguments.text("nickname", nickname, at_most=30),
+            "nickname": _arguments.text("nickname", nickname, 0, 30),
         }
         await self._call(_UPDATE, user_uuid, json=json)
 
@@ -311,9 +311,7 @@ class CreatorChatsResource(Resource):
         Source: listCreatorChats, https://api.fanvue.com/docs/api-reference
 
         """
-        return Listing(
-            self._session, _LIST, start=start, page_size=page_size, key=("user.uuid",)
-        )
+        return Listing(self._session, _LIST, start=start, page_size=page_size, key=("user.uuid",))
 
 
 class ChatsResource(CreatorChatsResource):
@@ -346,7 +344,7 @@ class ChatsResource(CreatorChatsResource):
         Source: getBatchStatuses, https://api.fanvue.com/docs/api-reference
 
         """
-        uuids = _arguments.uuids("user_uuids", user_uuids, at_least=1, at_most=100)
+        uuids = _arguments.uuids("user_uuids", user_uuids, 1, 100)
         return await self._call(_STATUSES, json={"userUuids": uuids})
 
     async def typing(self, user_uuid: UUID | str, *, is_typing: bool = True) -> None:
@@ -401,7 +399,7 @@ class ChatsResource(CreatorChatsResource):
             "customListId": _arguments.uuid("custom_list_id", custom_list_id),
             "smartListIds": _arguments.several("smart_list_ids", smart_list_ids),
             "filter": _arguments.several("filter", filter),
-            "search": _arguments.text("search", search, at_most=100),
+            "search": _arguments.text("search", search, 0, 100),
             "sortBy": sort_by,
         }
         return Listing(

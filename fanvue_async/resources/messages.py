@@ -236,7 +236,7 @@ class CreatorMessagesResource(Resource):
             raise InvalidArgumentError("price needs media_uuids: text alone can't be sold")
         creator = self._session.creator
         trace = Trace(
-            where=(creator, user),
+            place=(creator, user),
             content=None if template_uuid else (text and text.strip(), frozenset(media), price),
             page=lambda number: _LIST.bind(
                 user,
@@ -276,7 +276,7 @@ class CreatorMessagesResource(Resource):
 
         """
         query = {
-            "mediaUuids": _arguments.uuids("media_uuids", media_uuids, at_least=1, at_most=20),
+            "mediaUuids": _arguments.uuids("media_uuids", media_uuids, 1, 20),
             "variants": _arguments.several("variants", variants),
         }
         return await self._call(_MEDIA, user_uuid, message_uuid, query=query)
@@ -358,7 +358,7 @@ class MessagesResource(CreatorMessagesResource):
 
         """
         json = {
-            "chatUuids": _arguments.uuids("chat_uuids", chat_uuids, at_least=1, at_most=50),
+            "chatUuids": _arguments.uuids("chat_uuids", chat_uuids, 1, 50),
             "limit": _arguments.whole("limit", limit, 1, 50),
             "sinceMessageUuid": _arguments.uuid("since_message_uuid", since_message_uuid) or ...,
         }
