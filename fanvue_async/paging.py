@@ -128,7 +128,9 @@ class Listing(Generic[T]):
 
         """
         if limit is not None and (type(limit) is not int or limit < 0):
-            raise InvalidArgumentError("limit must be None or an int, at least 0")
+            raise InvalidArgumentError(
+                "limit must be None or an int, at least 0", operation=self._operation.name
+            )
         items: list[T] = []
         if limit == 0:
             return items
@@ -206,7 +208,7 @@ class _Pages(Generic[T]):
         return key is None or self._known_items.add(key)
 
     def _endless(self, what: str) -> ProtocolError:
-        return ProtocolError(f"{self._name}: the list does not end: the server {what}")
+        return ProtocolError(f"the list does not end: the server {what}", operation=self._name)
 
 
 @attrs.frozen
@@ -273,7 +275,9 @@ _Position = _Numbered | _Cursored | _Whole
 def _position(operation: Operation[Any], start: str | None, page_size: int) -> _Position:
     """Find where a list is to begin."""
     if type(page_size) is not int or not 0 < page_size <= PAGE_SIZE:
-        raise InvalidArgumentError(f"page_size must be an int, 1 to {PAGE_SIZE}")
+        raise InvalidArgumentError(
+            f"page_size must be an int, 1 to {PAGE_SIZE}", operation=operation.name
+        )
     style = get_origin(operation.returns)
     if style is Numbered:
         if start is None:
@@ -288,4 +292,6 @@ def _position(operation: Operation[Any], start: str | None, page_size: int) -> _
             return _Cursored(page_size, start[1:])
     elif start is None:
         return _Whole()
-    raise InvalidArgumentError("start must be Page.next of an earlier page of this list")
+    raise InvalidArgumentError(
+        "start must be Page.next of an earlier page of this list", operation=operation.name
+    )

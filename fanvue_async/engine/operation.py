@@ -142,7 +142,7 @@ class Operation(Generic[T]):
             InvalidArgumentError: a value cannot be sent; the sentence names it.
 
         """
-        name = self.name if creator is None else f"{self.method} {_CREATOR}{self.path}"
+        name = self.name_for(creator)
         path = self._path(values, name) if values else self.path
         if creator is not None:
             path = f"/creators/{creator}{path}"
@@ -159,6 +159,10 @@ class Operation(Generic[T]):
             bare_message=self.bare_message,
             creator=creator or bucket_of(path),
         )
+
+    def name_for(self, creator: str | None) -> str:
+        """Return what errors and logs call it when it acts for a creator, or for nobody else."""
+        return self.name if creator is None else f"{self.method} {_CREATOR}{self.path}"
 
     def _path(self, values: tuple[object, ...], name: str) -> str:
         """Put the values into the template, checked and percent-encoded."""

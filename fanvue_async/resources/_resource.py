@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fanvue_async.resources._check import Check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +20,10 @@ class Resource:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def _check(self, operation: Operation[Any]) -> Check:
+        """Return the checks of the arguments of a call."""
+        return Check(operation, self._session.creator)
 
     async def _call(
         self,

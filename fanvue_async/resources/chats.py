@@ -12,7 +12,6 @@ from fanvue_async.engine.models import ABSENT
 from fanvue_async.engine.operation import Operation
 from fanvue_async.errors import NotContactableError
 from fanvue_async.paging import Cursored, Listing, Numbered
-from fanvue_async.resources import _arguments
 from fanvue_async.resources._resource import Resource
 from fanvue_async.resources.users import FanUser
 
@@ -227,7 +226,7 @@ class CreatorChatsResource(Resource):
         Source: createChat, https://api.fanvue.com/docs/api-reference
 
         """
-        uuid = _arguments.uuid("user_uuid", user_uuid)
+        uuid = self._check(_CREATE).uuid("user_uuid", user_uuid)
         return await self._call(_CREATE, json={"userUuid": uuid})
 
     async def update(
@@ -255,10 +254,11 @@ class CreatorChatsResource(Resource):
         Source: updateChat, https://api.fanvue.com/docs/api-reference
 
         """
+        check = self._check(_UPDATE)
         json = {
-            "isRead": _arguments.flag("is_read", is_read),
-            "isMuted": _arguments.flag("is_muted", is_muted),
-            "nickname": _arguments.text("nickname", nickname, 0, 30),
+            "isRead": check.flag("is_read", is_read),
+            "isMuted": check.flag("is_muted", is_muted),
+            "nickname": check.text("nickname", nickname, 0, 30),
         }
         await self._call(_UPDATE, user_uuid, json=json)
 
@@ -344,7 +344,7 @@ class ChatsResource(CreatorChatsResource):
         Source: getBatchStatuses, https://api.fanvue.com/docs/api-reference
 
         """
-        uuids = _arguments.uuids("user_uuids", user_uuids, 1, 100)
+        uuids = self._check(_STATUSES).uuids("user_uuids", user_uuids, 1, 100)
         return await self._call(_STATUSES, json={"userUuids": uuids})
 
     async def typing(self, user_uuid: UUID | str, *, is_typing: bool = True) -> None:
@@ -361,7 +361,7 @@ class ChatsResource(CreatorChatsResource):
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
         """
-        json = {"isTyping": _arguments.flag("is_typing", is_typing)}
+        json = {"isTyping": self._check(_TYPING).flag("is_typing", is_typing)}
         await self._call(_TYPING, user_uuid, json=json)
 
     def list(  # noqa: PLR0913 - the API's filters, each by keyword
@@ -395,11 +395,12 @@ class ChatsResource(CreatorChatsResource):
         Source: listChats, https://api.fanvue.com/docs/api-reference
 
         """
+        check = self._check(_LIST)
         query = {
-            "customListId": _arguments.uuid("custom_list_id", custom_list_id),
-            "smartListIds": _arguments.several("smart_list_ids", smart_list_ids),
-            "filter": _arguments.several("filter", filter),
-            "search": _arguments.text("search", search, 0, 100),
+            "customListId": check.uuid("custom_list_id", custom_list_id),
+            "smartListIds": check.several("smart_list_ids", smart_list_ids),
+            "filter": check.several("filter", filter),
+            "search": check.text("search", search, 0, 100),
             "sortBy": sort_by,
         }
         return Listing(

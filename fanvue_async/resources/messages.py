@@ -13,10 +13,8 @@ import attrs
 from fanvue_async.engine.models import ABSENT
 from fanvue_async.engine.operation import Operation
 from fanvue_async.engine.sends import Trace, send_once
-from fanvue_async.errors import InvalidArgumentError
 from fanvue_async.money import Cents
 from fanvue_async.paging import PAGE_SIZE, Listing, Numbered
-from fanvue_async.resources import _arguments
 from fanvue_async.resources._resource import Resource
 from fanvue_async.resources.chats import ChatMedia
 
@@ -222,18 +220,19 @@ class CreatorMessagesResource(Resource):
         Source: sendMessage, https://api.fanvue.com/docs/api-reference
 
         """
-        user = _arguments.uuid("user_uuid", user_uuid)
-        media = _arguments.uuids("media_uuids", media_uuids)
+        check = self._check(_SEND)
+        user = check.uuid("user_uuid", user_uuid)
+        media = check.uuids("media_uuids", media_uuids)
         json = {
-            "text": ... if text is None else _arguments.text("text", text, 1, 5_000),
+            "text": ... if text is None else check.text("text", text, 1, 5_000),
             "mediaUuids": media or ...,
-            "price": ... if price is None else _arguments.price(price),
-            "templateUuid": _arguments.uuid("template_uuid", template_uuid) or ...,
+            "price": ... if price is None else check.price(price),
+            "templateUuid": check.uuid("template_uuid", template_uuid) or ...,
         }
         if text is None and not media and template_uuid is None:
-            raise InvalidArgumentError("a message needs text, media_uuids or template_uuid")
+            raise check.refuse("a message needs text, media_uuids or template_uuid")
         if price is not None and not media and template_uuid is None:
-            raise InvalidArgumentError("price needs media_uuids: text alone can't be sold")
+            raise check.refuse("price needs media_uuids: text alone can't be sold")
         creator = self._session.creator
         trace = Trace(
             place=(creator, user),
@@ -275,9 +274,10 @@ class CreatorMessagesResource(Resource):
         Source: getMessageMediaByUuids, https://api.fanvue.com/docs/api-reference
 
         """
+        check = self._check(_MEDIA)
         query = {
-            "mediaUuids": _arguments.uuids("media_uuids", media_uuids, 1, 20),
-            "variants": _arguments.several("variants", variants),
+            "mediaUuids": check.uuids("media_uuids", media_uuids, 1, 20),
+            "variants": check.several("variants", variants),
         }
         return await self._call(_MEDIA, user_uuid, message_uuid, query=query)
 
@@ -306,7 +306,7 @@ class CreatorMessagesResource(Resource):
         Source: listMessages, https://api.fanvue.com/docs/api-reference
 
         """
-        query = {"markAsRead": _arguments.flag("mark_as_read", mark_as_read)}
+        query = {"markAsRead": self._check(_LIST).flag("mark_as_read", mark_as_read)}
         return Listing(
             self._session, _LIST, user_uuid, query=query, start=start, page_size=page_size
         )
@@ -357,10 +357,11 @@ class MessagesResource(CreatorMessagesResource):
         Source: messagesBatch, https://api.fanvue.com/docs/api-reference
 
         """
+        check = self._check(_BATCH)
         json = {
-            "chatUuids": _arguments.uuids("chat_uuids", chat_uuids, 1, 50),
-            "limit": _arguments.whole("limit", limit, 1, 50),
-            "sinceMessageUuid": _arguments.uuid("since_message_uuid", since_message_uuid) or ...,
+            "chatUuids": check.uuids("chat_uuids", chat_uuids, 1, 50),
+            "limit": check.whole("limit", limit, 1, 50),
+            "sinceMessageUuid": check.uuid("since_message_uuid", since_message_uuid) or ...,
         }
         return await self._call(_BATCH, json=json)
 

@@ -1,0 +1,110 @@
+"""The checks of arguments that several nouns need. What they refuse is never sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from fanvue_async.engine.operation import uuid_of
+from fanvue_async.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from fanvue_async.engine.operation import Operation
+
+T = TypeVar("T")
+
+_MIN_PRICE = 300
+
+
+class Check:
+    """The checks of one call's arguments. ``...`` and None pass where a type allows them."""
+
+    __slots__ = ("_operation",)
+
+    def __init__(self, operation: Operation[Any], creator: str | None) -> None:
+        self._operation = operation.name_for(creator)
+
+    def refuse(self, sentence: str) -> InvalidArgumentError:
+        """Make the error of an argument that can't be sent."""
+        return InvalidArgumentError(sentence, operation=self._operation)
+
+    def text(self, name: str, value: T, at_least: int, at_most: int) -> T:
+        """Check the length of a text."""
+        if value is None or isinstance(value, EllipsisType):
+            return value
+        if not isinstance(value, str):
+            raise self.refuse(f"{name} must be a str, not a {_kind(value)}")
+        if not at_least <= len(value) <= at_most:
+            raise self.refuse(
+                f"{name} must have {at_least} to {at_most:,} characters, not {len(value):,}"
+            )
+        return value
+
+    def flag(self, name: str, value: T) -> T:
+        """Check that a flag is one."""
+        if isinstance(value, bool | EllipsisType):
+            return value
+        raise self.refuse(f"{name} must be True or False, not a {_kind(value)}")
+
+    def whole(self, name: str, value: int, at_least: int, at_most: int) -> int:
+        """Check the range of a number."""
+        if type(value) is int and at_least <= value <= at_most:
+            return value
+        raise self.refuse(f"{name} must be an int, {at_least} to {at_most}")
+
+    def price(self, value: T) -> T:
+        """Check a price in US cents."""
+        if value is None or isinstance(value, EllipsisType):
+            return value
+        if isinstance(value, float):
+            raise self.refuse("price is in US cents and an int: $9.99 is 999")
+        if not isinstance(value, int) or isinstance(value, bool) or value < _MIN_PRICE:
+            raise self.refuse("price is in US cents, at least 300 ($3.00)")
+        return value
+
+    def moment(self, name: str, value: T) -> T:
+        """Check that a point in time is one wherever it is read."""
+        if value is None or isinstance(value, EllipsisType):
+            return value
+        if not isinstance(value, datetime):
+            raise self.refuse(f"{name} must be a datetime, not a {_kind(value)}")
+        if value.tzinfo is None:
+            raise self.refuse(f"{name} needs a time zone, such as datetime.now(UTC) has")
+        return value
+
+    @overload
+    def uuid(self, name: str, value: UUID | str) -> str: ...
+    @overload
+    def uuid(self, name: str, value: UUID | str | None) -> str | None: ...
+    def uuid(self, name: str, value: UUID | str | None) -> str | None:
+        """Write a UUID as the API does."""
+        return None if value is None else uuid_of(name, value, self._operation)
+
+    def uuids(
+        self,
+        name: str,
+        values: Iterable[UUID | str],
+        at_least: int = 0,
+        at_most: int | None = None,
+    ) -> list[str]:
+        """Write a list of UUIDs as the API does."""
+        items = self.several(name, values)
+        if len(items) < at_least:
+            raise self.refuse(f"{name} must have at least {at_least} UUID")
+        if at_most is not None and len(items) > at_most:
+            raise self.refuse(f"{name} may have {at_most} UUIDs, not {len(items)}")
+        return [uuid_of(f"each of {name}", item, self._operation) for item in items]
+
+    def several(self, name: str, values: Iterable[T]) -> list[T]:
+        """Check that a list is one: Python lets a text pass for a list of its letters."""
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            raise self.refuse(f"{name} must be a list, not a {_kind(values)}")
+        return list(values)
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
