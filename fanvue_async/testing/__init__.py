@@ -31,6 +31,7 @@ from multidict import CIMultiDict
 
 from fanvue_async.client import FanvueClient
 from fanvue_async.engine import wire
+from fanvue_async.testing.stores import check_store as check_store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -450,7 +451,3 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not int(text) < 65_536:  # noqa: PLR2004 - what fits a port
         raise argparse.ArgumentTypeError("must be a number from 0 to 65535")
     return int(text)
-
-
-if __name__ == "__main__":
-    main()
