@@ -30,7 +30,25 @@ if TYPE_CHECKING:
     from fanvue_async.engine.credentials import TokenProvider
     from fanvue_async.engine.notices import RetryEvent
     from fanvue_async.resources.chats import ChatsResource, CreatorChatsResource
+    from fanvue_async.resources.creators import CreatorsResource
+    from fanvue_async.resources.custom_lists import CreatorCustomListsResource, CustomListsResource
+    from fanvue_async.resources.followers import CreatorFollowersResource, FollowersResource
+    from fanvue_async.resources.mass_messages import (
+        CreatorMassMessagesResource,
+        MassMessagesResource,
+    )
     from fanvue_async.resources.messages import CreatorMessagesResource, MessagesResource
+    from fanvue_async.resources.notifications import (
+        CreatorNotificationsResource,
+        NotificationsResource,
+    )
+    from fanvue_async.resources.smart_lists import CreatorSmartListsResource, SmartListsResource
+    from fanvue_async.resources.subscribers import (
+        CreatorOnlySubscribersResource,
+        SubscribersResource,
+    )
+    from fanvue_async.resources.templates import TemplatesResource
+    from fanvue_async.resources.users import Account, UsersResource
 
 _ACCOUNT_LENGTH = 256
 
@@ -224,6 +242,69 @@ class FanvueClient(_Scoped):
 
         return MessagesResource(self._session)
 
+    @cached_property
+    def mass_messages(self) -> MassMessagesResource:
+        """Messages to all members of lists."""
+        from fanvue_async.resources.mass_messages import MassMessagesResource  # noqa: PLC0415 - likewise
+
+        return MassMessagesResource(self._session)
+
+    @cached_property
+    def custom_lists(self) -> CustomListsResource:
+        """Lists of users that the account made."""
+        from fanvue_async.resources.custom_lists import CustomListsResource  # noqa: PLC0415 - likewise
+
+        return CustomListsResource(self._session)
+
+    @cached_property
+    def smart_lists(self) -> SmartListsResource:
+        """Lists of users that the API keeps, such as all subscribers."""
+        from fanvue_async.resources.smart_lists import SmartListsResource  # noqa: PLC0415 - likewise
+
+        return SmartListsResource(self._session)
+
+    @cached_property
+    def templates(self) -> TemplatesResource:
+        """Messages that were written to be sent again."""
+        from fanvue_async.resources.templates import TemplatesResource  # noqa: PLC0415 - likewise
+
+        return TemplatesResource(self._session)
+
+    @cached_property
+    def users(self) -> UsersResource:
+        """The token's own account."""
+        from fanvue_async.resources.users import UsersResource  # noqa: PLC0415 - likewise
+
+        return UsersResource(self._session)
+
+    @cached_property
+    def followers(self) -> FollowersResource:
+        """Users who follow the account and do not subscribe."""
+        from fanvue_async.resources.followers import FollowersResource  # noqa: PLC0415 - likewise
+
+        return FollowersResource(self._session)
+
+    @cached_property
+    def subscribers(self) -> SubscribersResource:
+        """Users with an active subscription."""
+        from fanvue_async.resources.subscribers import SubscribersResource  # noqa: PLC0415 - likewise
+
+        return SubscribersResource(self._session)
+
+    @cached_property
+    def notifications(self) -> NotificationsResource:
+        """What happened to the account."""
+        from fanvue_async.resources.notifications import NotificationsResource  # noqa: PLC0415 - likewise
+
+        return NotificationsResource(self._session)
+
+    @cached_property
+    def creators(self) -> CreatorsResource:
+        """Creators whom the token may act for."""
+        from fanvue_async.resources.creators import CreatorsResource  # noqa: PLC0415 - likewise
+
+        return CreatorsResource(self._session)
+
     async def aclose(self) -> None:
         """Refuse new calls, end those in flight with ClientStateError, close the connections.
 
@@ -276,6 +357,61 @@ class CreatorClient(_Scoped):
         )
 
         return CreatorMessagesResource(self._session)
+
+    @cached_property
+    def mass_messages(self) -> CreatorMassMessagesResource:
+        """Messages to all members of lists."""
+        from fanvue_async.resources.mass_messages import CreatorMassMessagesResource  # noqa: PLC0415 - likewise
+
+        return CreatorMassMessagesResource(self._session)
+
+    @cached_property
+    def custom_lists(self) -> CreatorCustomListsResource:
+        """Lists of users that the creator made."""
+        from fanvue_async.resources.custom_lists import CreatorCustomListsResource  # noqa: PLC0415 - likewise
+
+        return CreatorCustomListsResource(self._session)
+
+    @cached_property
+    def smart_lists(self) -> CreatorSmartListsResource:
+        """Lists of users that the API keeps, such as all subscribers."""
+        from fanvue_async.resources.smart_lists import CreatorSmartListsResource  # noqa: PLC0415 - likewise
+
+        return CreatorSmartListsResource(self._session)
+
+    @cached_property
+    def followers(self) -> CreatorFollowersResource:
+        """Users who follow the creator and do not subscribe."""
+        from fanvue_async.resources.followers import CreatorFollowersResource  # noqa: PLC0415 - likewise
+
+        return CreatorFollowersResource(self._session)
+
+    @cached_property
+    def subscribers(self) -> CreatorOnlySubscribersResource:
+        """Users with an active subscription."""
+        from fanvue_async.resources.subscribers import CreatorOnlySubscribersResource  # noqa: PLC0415 - likewise
+
+        return CreatorOnlySubscribersResource(self._session)
+
+    @cached_property
+    def notifications(self) -> CreatorNotificationsResource:
+        """What happened to the creator."""
+        from fanvue_async.resources.notifications import CreatorNotificationsResource  # noqa: PLC0415 - likewise
+
+        return CreatorNotificationsResource(self._session)
+
+    async def account(self) -> Account:
+        """Read profile, status, earnings and fan counts of the creator. Scope: ``read:creator``.
+
+        Raises:
+            FanvueError: see :mod:`fanvue_async.errors`.
+
+        Source: getCreatorAccount, https://api.fanvue.com/docs/api-reference
+
+        """
+        from fanvue_async.resources.users import CREATOR_ACCOUNT  # noqa: PLC0415 - likewise
+
+        return await self._session.call(CREATOR_ACCOUNT)
 
 
 def _checked_account(account: str) -> str:

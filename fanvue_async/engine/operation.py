@@ -126,6 +126,7 @@ class Operation(Generic[T]):
         self.name: str = f"{method} {path}"
         """What errors and logs call it."""
         self._arguments = arguments or {}
+        self._is_for_creators_only = path.startswith(_CREATOR)
 
     def bind(
         self,
@@ -143,9 +144,11 @@ class Operation(Generic[T]):
 
         """
         name = self.name_for(creator)
-        path = self._path(values, name) if values else self.path
-        if creator is not None:
-            path = f"/creators/{creator}{path}"
+        if creator is not None and self._is_for_creators_only:
+            values, prefix = (creator, *values), ""
+        else:
+            prefix = "" if creator is None else f"/creators/{creator}"
+        path = prefix + (self._path(values, name) if values else self.path)
         if query and (text := encode_query(query, name, self.commas)):
             path = f"{path}?{text}"
         return Request(
@@ -162,7 +165,9 @@ class Operation(Generic[T]):
 
     def name_for(self, creator: str | None) -> str:
         """Return what errors and logs call it when it acts for a creator, or for nobody else."""
-        return self.name if creator is None else f"{self.method} {_CREATOR}{self.path}"
+        if creator is None or self._is_for_creators_only:
+            return self.name
+        return f"{self.method} {_CREATOR}{self.path}"
 
     def _path(self, values: tuple[object, ...], name: str) -> str:
         """Put the values into the template, checked and percent-encoded."""
