@@ -40,6 +40,7 @@ from fanvue_async.webhooks.events import (
     UnknownEvent,
 )
 from fanvue_async.webhooks.reading import parse
+from fanvue_async.webhooks.receiver import Webhooks
 from fanvue_async.webhooks.signature import verify
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "SubscriptionRenewed",
     "Tracking",
     "UnknownEvent",
+    "Webhooks",
     "parse",
     "verify",
 ]

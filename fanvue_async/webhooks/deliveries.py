@@ -1,0 +1,159 @@
+"""What a store knows of events: which are done, which are claimed, which wait to be handled.
+
+For each event there is a mark, which says that it was handled and stays for 30 days; a lease, held
+while a worker is at it; and, for events that were acknowledged before they were handled, the raw
+delivery, which goes when they are. Nothing else holds a promise: a process may end at any line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import logging
+from typing import TYPE_CHECKING
+
+import attrs
+
+from fanvue_async.errors import EventInProgressError, StoreError
+from fanvue_async.stores.claims import Claim
+from fanvue_async.stores.documents import dump, load
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from fanvue_async.stores import Store
+
+KEPT = 30 * 86_400.0
+"""Seconds that a mark stays: senders repeat a delivery for days."""
+
+_logger = logging.getLogger("fanvue_async")
+
+_PAUSE = 0.05  # seconds until the store is asked again to note how an event ended
+_ID_LENGTH = 200
+_LONGEST_PAUSE = 3_600.0
+
+
+@attrs.frozen
+class Delivery:
+    """A verified delivery, as it is stored."""
+
+    body: bytes = attrs.field(repr=False)
+    type: str | None
+    """What the handler was told of its type."""
+    attempts: int = 0
+    """How often the callback raised."""
+
+    def dumped(self) -> bytes:
+        """Return what the store keeps."""
+        body = base64.b64encode(self.body).decode()
+        return dump({"body": body, "type": self.type, "attempts": self.attempts})
+
+    @classmethod
+    def loaded(cls, value: bytes) -> Delivery:
+        """Read what the store kept.
+
+        Raises:
+            StoreError: a newer release wrote it.
+
+        """
+        fields = load(value)
+        body = base64.b64decode(fields["body"])
+        return cls(body=body, type=fields["type"], attempts=fields["attempts"])
+
+
+class Work:
+    """One event that this process has claimed."""
+
+    def __init__(self, store: Store, prefix: str, name: str, lease: float) -> None:
+        self._store = store
+        self._stored = f"{prefix}delivery:{name}"
+        self._paused = f"{prefix}paused:{name}"
+        self.claim = Claim(store, f"{prefix}event:{name}", seconds=lease)
+
+    @property
+    def done(self) -> bool:
+        """Whether the event was handled before we claimed it."""
+        return self.claim.mark is not None
+
+    async def keep(self, delivery: Delivery) -> None:
+        """Store the delivery: from now on it may be acknowledged."""
+        await self._store.put(self._stored, delivery.dumped(), expires_in=KEPT)
+
+    async def kept(self) -> Delivery | None:
+        """Return the stored delivery; None if it waits for a new attempt, or is not there."""
+        if await self._store.get(self._paused) is not None:
+            return None
+        entry = await self._store.get(self._stored)
+        return None if entry is None else Delivery.loaded(entry.value)
+
+    async def finish(self) -> None:
+        """Say that the event was handled, and forget the delivery; may be called again."""
+        if not self.done:
+            # Not written if a slower worker says so, too: then it is said already.
+            await self.claim.write(dump({}), expires_in=KEPT)
+        await self._store.delete(self._stored)
+
+    async def postpone(self, delivery: Delivery, seconds: float) -> None:
+        """Leave the delivery for a later attempt, the later the more have failed."""
+        pause = min(seconds * 2.0 ** min(delivery.attempts, 20), _LONGEST_PAUSE)
+        await self._store.put(self._paused, b"{}", expires_in=pause)
+        await self.keep(attrs.evolve(delivery, attempts=delivery.attempts + 1))
+
+    async def note(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write how it ended; a store that fails is asked again for as long as the lease is ours.
+
+        An error would come too late: the event was handled.
+        """
+        while True:
+            try:
+                return await write()
+            except StoreError as error:
+                if not self.claim.lease.remaining:
+                    _logger.warning("A webhook event may be handled again: %s", error)
+                    return None
+            await asyncio.sleep(_PAUSE)
+
+
+class Deliveries:
+    """The events of one `Webhooks` in its store."""
+
+    def __init__(self, store: Store, name: str, lease: float) -> None:
+        self._store = store
+        self._prefix = f"{name}:"
+        self._lease = lease
+
+    async def claim(self, event_id: str) -> Work | None:
+        """Claim an event for this process; None if it was handled.
+
+        Raises:
+            EventInProgressError: another worker has it.
+            StoreError: the store failed.
+
+        """
+        # Most repeated deliveries end here, without a write.
+        name = _name(event_id)
+        if await self._store.get(f"{self._prefix}event:{name}") is not None:
+            return None
+        work = Work(self._store, self._prefix, name, self._lease)
+        if await work.claim.take():
+            if not work.done:
+                return work
+            await work.claim.lease.release()
+            return None
+        raise EventInProgressError("another worker is handling this event")
+
+    async def waiting(self) -> AsyncIterator[Work]:
+        """Claim the stored deliveries that nobody is at, one after the other."""
+        prefix = f"{self._prefix}delivery:"
+        async for key in self._store.keys(prefix):
+            work = Work(self._store, self._prefix, key.removeprefix(prefix), self._lease)
+            if await work.claim.take():
+                yield work
+
+
+def _name(event_id: str) -> str:
+    """Return an event's id, or its digest, if it would be no good key."""
+    if len(event_id) <= _ID_LENGTH and event_id.isascii() and event_id.isprintable():
+        return event_id
+    return f"sha256:{hashlib.sha256(event_id.encode('utf-8', 'surrogatepass')).hexdigest()}"

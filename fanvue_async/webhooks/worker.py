@@ -1,0 +1,177 @@
+"""Handles events after their deliveries were acknowledged, and takes up what others left."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from fanvue_async.errors import ClientStateError, ConfigurationError, StoreError, WebhookError
+from fanvue_async.webhooks.reading import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from fanvue_async.webhooks.deliveries import Deliveries, Delivery, Work
+    from fanvue_async.webhooks.events import Event
+
+    Callback: TypeAlias = Callable[[Event], Awaitable[object]]
+
+_logger = logging.getLogger("fanvue_async")
+
+_AT_ONCE = 100  # stored deliveries that one process takes up and has not handled yet
+
+
+class Worker:
+    """The tasks of one `Webhooks`: each holds the lease of its event while it runs."""
+
+    def __init__(self, deliveries: Deliveries, lease: float) -> None:
+        self._deliveries = deliveries
+        self._lease = lease
+        self._callback: Callback | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._resuming: asyncio.Task[None] | None = None
+        self.closed = False
+
+    def register(self, callback: Callback) -> None:
+        """Set what handles events.
+
+        Raises:
+            ConfigurationError: it cannot be called, or another one was set before: a stored
+                delivery does not know which of two it was for.
+
+        """
+        if not callable(callback):
+            raise ConfigurationError("callback must be an async function that takes an event")
+        if self._callback not in (None, callback):
+            raise ConfigurationError("one Webhooks has one callback; tell events apart in it")
+        self._callback = callback
+
+    def start(self) -> None:
+        """Take up stored deliveries now and once a lease, if there is a callback."""
+        if self._resuming is None and self._callback is not None and not self.closed:
+            self._resuming = self._spawn(self._resume_for_ever())
+
+    async def accept(self, event: Event, delivery: Delivery) -> None:
+        """Store a delivery and begin to handle it; nothing is done for one that is known.
+
+        A caller that is cancelled leaves it to a task of ours.
+
+        Raises:
+            EventInProgressError: another worker is at it.
+            StoreError: the store failed.
+            ClientStateError: closed.
+
+        """
+        self.check()
+        self.start()
+        await asyncio.shield(self._spawn(self._take(event, delivery)))
+
+    async def resume(self) -> int:
+        """Take up stored deliveries that nobody is at; return how many.
+
+        Raises:
+            ClientStateError: closed, or there is no callback.
+            StoreError: the store failed.
+
+        """
+        self.check()
+        if self._callback is None:
+            raise ClientStateError("make a handler before calling resume(): it has the callback")
+        taken = 0
+        async for work in self._deliveries.waiting():
+            delivery = await self._delivery_of(work)
+            if delivery is None or self.closed:
+                await work.claim.lease.release()
+                continue
+            taken += 1
+            self._spawn(self._resumed(work, delivery))
+            if len(self._tasks) > _AT_ONCE:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        return taken
+
+    def check(self) -> None:
+        """Refuse to go on after `aclose`."""
+        if self.closed:
+            raise ClientStateError("this Webhooks is closed")
+
+    async def aclose(self, drain: float) -> None:
+        """Let what runs go on for ``drain`` seconds; what is left then stays stored."""
+        self.closed = True
+        if self._resuming is not None:
+            self._resuming.cancel()  # the one task that does not end by itself
+        until = asyncio.get_running_loop().time() + drain
+        try:
+            while self._tasks and (left := until - asyncio.get_running_loop().time()) > 0:
+                await asyncio.wait(self._tasks, timeout=left)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _resume_for_ever(self) -> None:
+        while True:
+            try:
+                await self.resume()
+            except StoreError as error:
+                _logger.warning("Stored webhook deliveries could not be looked for: %s", error)
+            await asyncio.sleep(self._lease)
+
+    async def _delivery_of(self, work: Work) -> Delivery | None:
+        """Return what is left to do for a claimed event; None, also if the store fails."""
+        try:
+            if work.done:  # its worker ended between two lines
+                await work.finish()
+                return None
+            return await work.kept()
+        except StoreError as error:
+            _logger.warning("A stored webhook delivery was left alone: %s", error)
+            return None
+
+    async def _take(self, event: Event, delivery: Delivery) -> None:
+        work = await self._deliveries.claim(event.id)
+        if work is None:
+            return
+        try:
+            await work.keep(delivery)
+        except BaseException:
+            await work.claim.lease.release()
+            raise
+        self._spawn(self._handle(work, delivery, event))
+
+    async def _resumed(self, work: Work, delivery: Delivery) -> None:
+        try:
+            event = parse(delivery.body, type=delivery.type)
+        except WebhookError as error:  # this release reads less than the one that stored it
+            _logger.error("A stored webhook delivery was left alone: %s", error)  # noqa: TRY400
+            await work.claim.lease.release()
+        else:
+            await self._handle(work, delivery, event)
+
+    async def _handle(self, work: Work, delivery: Delivery, event: Event) -> None:
+        """Run the callback under the renewed lease, and note how it ended."""
+        async with work.claim.lease.renewed():
+            try:
+                await self._call(event)
+            except Exception:
+                _logger.exception(
+                    "The callback failed for webhook event %s and will be called again", event.id
+                )
+                await work.note(partial(work.postpone, delivery, self._lease))
+            else:
+                await work.note(work.finish)
+
+    async def _call(self, event: Event) -> None:
+        assert self._callback is not None  # nothing is taken before there is one
+        outcome = self._callback(event)
+        if inspect.isawaitable(outcome):  # pyright: ignore[reportUnnecessaryIsInstance]
+            await outcome
