@@ -228,10 +228,10 @@ def test_errors_are_caught_by_their_builtin_bases() -> None:
         ),
         (
             FakeFanvue.reply,
-            "(self, status, *, json=None, body=None, headers=None, times=1)",
+            "(self, status, *, json=None, body=None, headers=None, times=1, on=None)",
         ),
-        (FakeFanvue.drop, "(self, after, times=1)"),
-        (FakeFanvue.delay, "(self, seconds, times=1)"),
+        (FakeFanvue.drop, "(self, after, times=1, *, on=None)"),
+        (FakeFanvue.delay, "(self, seconds, times=1, *, on=None)"),
         (FakeFanvue.client, "(self, **options)"),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),

@@ -1,0 +1,326 @@
+"""FakeFanvue: the server, its script, its buckets and tokens, and everything behind the API."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+from fanvue_async.client import FanvueClient
+from fanvue_async.testing.account import ROUTES, Account
+from fanvue_async.testing.buckets import Buckets, checked
+from fanvue_async.testing.exchange import ReceivedRequest, RefusedError, Reply, missing
+from fanvue_async.testing.routes import Call, Match, Router
+from fanvue_async.testing.script import Script
+from fanvue_async.testing.server import Server
+from fanvue_async.testing.tokens import Token, Tokens
+from fanvue_async.testing.users import uuid_of
+from fanvue_async.testing.world import Owner, World, profile_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from types import TracebackType
+    from uuid import UUID
+
+    from fanvue_async.testing.script import DropAfter
+
+API_VERSION = "2025-06-26"
+"""The only version that Fanvue ever published; an earlier date counts as retired."""
+
+Duplicates = Literal[201, 400, 409]
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_ROUTER = Router(ROUTES)
+
+
+class FakeFanvue(Account):
+    """A Fanvue API on 127.0.0.1, with real connections and scripted trouble.
+
+    It checks what the real API checks: the token, the version header, the query, the body, whether
+    a user may be contacted. What was created can be read, changed and deleted. What nobody knows
+    about the real one is a setting. The nouns (``chats``, ``messages``, ``users``, …) are those of
+    the account that its tokens belong to; ``creator(uuid)`` has those of another.
+
+    Args:
+        tokens: the access tokens that it accepts.
+        rate_limit: requests and seconds of one window for each token; the window is filled again
+            as a whole. Default: every request is let through.
+        not_contactable: the UUIDs of users who may not be contacted (400).
+        duplicates: the status of a second chat with the same user: 201, 400 or 409.
+
+    Raises:
+        TypeError: one text was given where a collection is needed.
+        ValueError: an argument makes no sense.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        tokens: Iterable[str] = ("fake-token",),
+        rate_limit: tuple[int, float] | None = None,
+        not_contactable: Collection[UUID | str] = (),
+        duplicates: Duplicates = 201,
+    ) -> None:
+        if isinstance(tokens, str) or isinstance(not_contactable, str):
+            raise TypeError("tokens and not_contactable are collections, not one text")
+        if duplicates not in get_args(Duplicates):
+            raise ValueError("duplicates must be 201, 400 or 409")
+        limit = None
+        if rate_limit is not None:
+            requests, seconds = rate_limit
+            limit = checked(requests, seconds)
+        world = World(not_contactable, duplicates)
+        self.world = world
+        """The clock, and what else all accounts share."""
+        self.users = world.users
+        super().__init__(_owner(world, world.users.add(handle="me", is_creator=True)))
+        self.buckets = Buckets(limit, world.now)
+        self._accounts: dict[str, Account] = {self.uuid: self}
+        self._tokens = Tokens(world.now)
+        for token in tokens:
+            self.add_token(token)
+        if self._tokens.first() is None:
+            raise ValueError("tokens must hold at least one")
+        self._script = Script(_ROUTER.is_for)
+        self._server = Server(self._script, self._admit, self._answer)
+        self.requests = self._server.requests
+        """All requests that were read, oldest first."""
+
+    @property
+    def url(self) -> str:
+        """The base URL for a client; there while the server runs."""
+        if self._server.address is None:
+            raise RuntimeError("the fake server is not running; use it in 'async with'")
+        host, port = self._server.address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def token(self) -> str:
+        """An access token that it accepts."""
+        token = self._tokens.first()
+        if token is None:
+            raise RuntimeError("the fake server accepts no token any more; add one by add_token")
+        return token
+
+    def client(self, **options: Any) -> FanvueClient:
+        """Make a client on this server; its waits for a retry take no time.
+
+        Args:
+            options: what ``FanvueClient`` takes; ``access_token`` defaults to ``token``.
+
+        """
+        token = options.pop("access_token") if "access_token" in options else self.token
+        client = FanvueClient(token, base_url=self.url, **options)
+        client._session.terms.pool.clockwork.sleep = _no_time  # noqa: SLF001 - the seam for this
+        return client
+
+    def creator(self, uuid: UUID | str) -> Account:
+        """Return the account of a creator: the same nouns as here.
+
+        Args:
+            uuid: what ``creators.add`` gave.
+
+        Raises:
+            ValueError: nobody added that creator.
+
+        """
+        creator = uuid_of(uuid)
+        if creator not in self._accounts:
+            if creator not in self.world.creators:
+                raise ValueError(f"there is no creator {creator}; creators.add makes one")
+            self._accounts[creator] = Account(_owner(self.world, creator))
+        return self._accounts[creator]
+
+    def add_token(
+        self,
+        token: str,
+        *,
+        user: UUID | str | None = None,
+        like: str | None = None,
+        scopes: Collection[str] | None = None,
+        expires_in: float = math.inf,
+    ) -> None:
+        """Accept another access token.
+
+        Args:
+            token: the token.
+            user: the creator whose it is, from ``creators.add``; by default the fake's own
+                account. Tokens of one creator share a rate limit.
+            like: another token, of the same user and with the same rate limit, as a renewed
+                token has them.
+            scopes: what it allows; without them 403. By default everything.
+            expires_in: seconds.
+
+        Raises:
+            ValueError: ``like`` is not accepted, or nobody added that user.
+
+        """
+        owner = None if user is None else self.creator(user).uuid
+        holder = owner or token
+        if like is not None:
+            known = self._tokens.get(like)
+            owner, holder = known.user, known.holder
+        allowed = None if scopes is None else frozenset(scopes)
+        ends = self.world.now() + expires_in
+        self._tokens.add(Token(token, holder, owner, allowed, ends))
+
+    def expire(self, token: str) -> None:
+        """Accept an access token no longer.
+
+        Raises:
+            ValueError: it was not accepted before.
+
+        """
+        self._tokens.remove(self._tokens.get(token).text)
+
+    def reply(  # noqa: PLR0913 - all but one are options
+        self,
+        status: int,
+        *,
+        json: Any = None,
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        times: int = 1,
+        on: str | None = None,
+    ) -> None:
+        """Answer the next requests with this, without looking at them.
+
+        Args:
+            status: HTTP status code.
+            json: sent as JSON. Without it and without ``body``, the body is empty.
+            body: sent as it is, as ``text/plain`` unless ``headers`` says otherwise.
+            headers: further headers, which win over those of the fake.
+            times: for how many requests.
+            on: only for requests to this endpoint, such as ``"GET /chats/{userUuid}/messages"``.
+
+        """
+        self._script.reply(status, json=json, body=body, headers=headers, times=times, on=on)
+
+    def drop(self, after: DropAfter, times: int = 1, *, on: str | None = None) -> None:
+        """Cut the connections of the next requests.
+
+        Args:
+            after: ``"accept"``, before anything of the request is read; ``"request"``, when all of
+                it was read and nothing done; ``"headers"``, when it was done and answered, and the
+                head of the answer was sent.
+            times: for how many requests.
+            on: only for requests to this endpoint; not with ``"accept"``.
+
+        """
+        self._script.drop(after, times, on=on)
+
+    def delay(self, seconds: float, times: int = 1, *, on: str | None = None) -> None:
+        """Let the next requests, or those to one endpoint, wait before they are answered."""
+        self._script.delay(seconds, times, on=on)
+
+    def refuse(self, times: int = 1) -> None:
+        """Refuse the next connections that this process makes, and end those that are open.
+
+        The request of a refused connection never leaves, which is a ``NotSentError``.
+        """
+        self._server.refuse(times)
+
+    async def __aenter__(self) -> Self:
+        await self._server.start("127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._server.stop()
+
+    async def serve(self, host: str, port: int, log: Callable[[str], None] | None = None) -> None:
+        """Start at an address of your own; ``__aexit__`` ends it.
+
+        Args:
+            host: an address of this machine; ``"0.0.0.0"`` for all.
+            port: 0 lets the system choose.
+            log: gets a line for each request: method, path and status.
+
+        """
+        self._server.log = log
+        await self._server.start(host, port)
+
+    def _admit(self, request: ReceivedRequest) -> tuple[Mapping[str, str], bool]:
+        """Take the request out of its bucket; all without an accepted token share one."""
+        found = _ROUTER.find(request.method, request.path)
+        if isinstance(found, Match) and found.route.access.is_open:
+            return {}, True
+        token = self._tokens.of_request(request.headers)
+        endpoint = found.endpoint if isinstance(found, Match) else None
+        holder = token.holder if token else ""
+        return self.buckets.take(holder, request.path, endpoint)
+
+    def _answer(self, request: ReceivedRequest, may_pass: bool) -> Reply:  # noqa: FBT001
+        found = _ROUTER.find(request.method, request.path)
+        try:
+            if isinstance(found, Match) and found.route.access.is_open:
+                return self._play(found, request, self)
+            account = self._check(request, found, may_pass=may_pass)
+            return found if isinstance(found, Reply) else self._play(found, request, account)
+        except RefusedError as refused:
+            return refused.reply
+
+    def _check(self, request: ReceivedRequest, found: Match | Reply, *, may_pass: bool) -> Account:
+        """Ask as the real API does: who, which version, how often, with which scopes."""
+        token = self._tokens.of_request(request.headers)
+        if token is None:
+            raise RefusedError(Reply.of(401, {"error": "Unauthorized"}))
+        check_version(request.headers.get("X-Fanvue-API-Version", ""))
+        if not may_pass:
+            raise RefusedError(Reply.of(429, {"error": "Rate limit exceeded"}))
+        if isinstance(found, Match):
+            lacking = token.lacks(found.route.needs(for_creator=found.for_creator))
+            if lacking is not None:
+                raise RefusedError(Reply.of(403, {"error": f"The scope {lacking} is missing"}))
+        return self._accounts[token.user or self.uuid]
+
+    def _play(self, found: Match, request: ReceivedRequest, account: Account) -> Reply:
+        """Let the noun answer."""
+        path = found.read_path()
+        if found.for_creator:
+            try:
+                account = self.creator(path["creatorUserUuid"])
+            except ValueError:
+                raise missing("Creator") from None
+        query, body = found.read(request)
+        document = found.route.answer(
+            account.noun(found.noun), Call(path=path, query=query, body=body, request=request)
+        )
+        if isinstance(document, Reply):
+            return document
+        if document is None:
+            return Reply.with_body(found.route.status, b"", "")
+        return Reply.of(found.route.status, document)
+
+
+def _owner(world: World, uuid: str) -> Owner:
+    return Owner(world, profile_of(world.users[uuid], world.moment()))
+
+
+def check_version(version: str) -> None:
+    """Refuse a version that is not served: an earlier date as retired, others as unknown."""
+    if version == API_VERSION:
+        return
+    if _DATE.fullmatch(version) and version < API_VERSION:
+        document = {
+            "error": "API version sunset",
+            "message": f"Version {version} is no longer available",
+            "nextVersion": API_VERSION,
+        }
+        raise RefusedError(Reply.of(410, document))
+    document = {
+        "error": "Unsupported API version",
+        "message": f"X-Fanvue-API-Version must be {API_VERSION}",
+    }
+    raise RefusedError(Reply.of(400, document))
+
+
+async def _no_time(_: float) -> None:
+    """Wait for a retry without waiting, but let others run."""
+    await asyncio.sleep(0)

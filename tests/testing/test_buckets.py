@@ -1,0 +1,146 @@
+"""The buckets of the fake: how many requests pass, and what each answer says of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.by_hand import changed, send
+from support.users import USER
+
+from fanvue_async import (
+    FanvueClient,
+    RateLimitError,
+)
+from fanvue_async.testing import FakeFanvue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+RATE_LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+SOON = 2.0  # seconds in which what should take none is over on any machine
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.25
+
+    def time(self) -> float:
+        """Return the Unix time."""
+        return self.now
+
+
+@pytest.fixture
+def clock(fake: FakeFanvue) -> Clock:
+    """Let the fake server's windows pass without waiting for them."""
+    made = Clock()
+    fake.world.clock = made.time
+    return made
+
+
+# The rate limit
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "status"),
+    [
+        ({}, "/chats", 201),
+        ({"Authorization": None}, "/chats", 401),
+        ({"X-Fanvue-API-Version": None}, "/chats", 400),
+        ({"X-Fanvue-API-Version": "2024-01-01"}, "/chats", 410),
+        ({}, "/unknown", 404),
+    ],
+)
+async def test_every_answer_reports_the_documented_limit(
+    fake: FakeFanvue, clock: Clock, changes: dict[str, str | None], path: str, status: int
+) -> None:
+    """Without a limit of its own the fake reports the documented one: 200 in 60 seconds."""
+    answer = await send(fake.url, path=path, headers=changed(changes))
+
+    assert answer.status == status
+    assert rate_limit(answer.headers) == (200, 199, 1_000_060)
+    assert clock.now == 1_000_000.25
+
+
+async def test_a_scripted_answer_reports_the_limit_too(fake: FakeFanvue) -> None:
+    """A reply carries the rate-limit headers unless it brings its own."""
+    fake.reply(503)
+    fake.reply(503, headers={"x-ratelimit-remaining": "7"})
+    fake.reply(201, json={"message": ""}, headers={"X-RateLimit-Limit": "5"})
+
+    given = [rate_limit((await send(fake.url)).headers)[:2] for _ in range(3)]
+
+    assert given == [(200, 199), (200, 7), (5, 199)]
+
+
+async def test_nobody_is_refused_without_a_limit(fake: FakeFanvue, client: FanvueClient) -> None:
+    """A fake without a limit lets more requests through than the documented one would."""
+    for _ in range(250):
+        await client.chats.create(USER)
+
+    assert len(fake.requests) == 250
+    assert client.rate_limit is not None
+    assert client.rate_limit.remaining == 199
+
+
+async def test_the_bucket_empties_and_is_filled_again_as_a_whole() -> None:
+    """The limit holds within a window, which ends at a whole second and fills it again."""
+    clock = Clock()
+    async with FakeFanvue(rate_limit=(2, 60)) as fake:
+        fake.world.clock = clock.time
+        seen: list[tuple[int, int, int, str | None]] = []
+        for seconds in (0, 20.5, 0.5, 38.5, 0.25, 0, 0, 600):
+            clock.now += seconds
+            answer = await send(fake.url)
+            limit, remaining, reset = rate_limit(answer.headers)
+            assert limit == 2
+            seen.append((answer.status, remaining, reset, answer.headers.get("Retry-After")))
+            if answer.status == 429:
+                assert answer.json().keys() == {"error"}
+
+    assert seen == [
+        (201, 1, 1_000_060, None),
+        (201, 0, 1_000_060, None),
+        (429, 0, 1_000_060, "39"),
+        (429, 0, 1_000_060, "1"),
+        (201, 1, 1_000_120, None),  # exactly at the window's end
+        (201, 0, 1_000_120, None),
+        (429, 0, 1_000_120, "60"),
+        (201, 1, 1_000_720, None),
+    ]
+    assert len(fake.chats) == 5
+
+
+async def test_a_client_is_told_of_the_limit() -> None:
+    """The 429 becomes a RateLimitError, and the limit is there before that."""
+    async with FakeFanvue(rate_limit=(1, 60)) as fake, fake.client() as client:
+        await client.chats.create(USER)
+        assert client.rate_limit is not None
+        assert (client.rate_limit.limit, client.rate_limit.remaining) == (1, 0)
+
+        with pytest.raises(RateLimitError) as caught:
+            await client.chats.create(USER)
+
+        assert caught.value.retry_after is not None
+        assert 1 <= caught.value.retry_after <= 60
+        assert len(fake.requests) == 2
+
+
+async def test_each_token_has_its_own_bucket() -> None:
+    """What one token used up, another still has; a wrong one is 401 however often it comes."""
+    async with FakeFanvue(tokens=["one", "two"], rate_limit=(1, 60)) as fake:
+        statuses = [
+            (await send(fake.url, headers=changed({"Authorization": f"Bearer {token}"}))).status
+            for token in ("one", "one", "two", "two", "wrong", "wrong", "wrong")
+        ]
+
+    assert statuses == [201, 429, 201, 429, 401, 401, 401]
+
+
+def rate_limit(headers: Mapping[str, str]) -> tuple[int, int, int]:
+    """Read limit, remaining and reset, all of which must be there."""
+    limit, remaining, reset = (int(headers[name]) for name in RATE_LIMIT_HEADERS)
+    return limit, remaining, reset
