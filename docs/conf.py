@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import inspect
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from docutils.parsers.rst import directives
 from sphinx.ext.napoleon import Config
 from sphinx.ext.napoleon.docstring import GoogleDocstring
+from sphinx.util.docutils import SphinxDirective
 
 import fanvue_async
-from fanvue_async import testing
 
 if TYPE_CHECKING:
     from docutils import nodes
@@ -22,7 +25,7 @@ project = "fanvue_async"
 author = "The fanvue_async authors"
 version = release = fanvue_async.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx_copybutton", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
 nitpicky = True
 
@@ -45,32 +48,57 @@ html_use_index = html_domain_indices = False  # the search finds more
 html_copy_source = html_show_sourcelink = html_show_copyright = False
 pygments_dark_style = "github-dark"
 
-# Classes that users get and do not make, so that how to make one is of no interest.
-_NOT_MADE_BY_USERS = {
-    "ChatsResource",
-    "CreatedChat",
-    "RateLimit",
-    "ReceivedRequest",
-    "Response",
-    "RetryEvent",
-    "TokenProvider",
+copybutton_selector = "div:not(.highlight-output):not(.highlight-text) > div.highlight > pre"
+
+# Where public names are imported from.
+_HOMES = (
+    "fanvue_async",
+    "fanvue_async.stores",
+    "fanvue_async.testing",
+    "fanvue_async.webhooks",
+)
+_MADE_BY_USERS = {
+    "FakeFanvue",
+    "FanvueClient",
+    "Limits",
+    "MemoryStore",
+    "RateLimits",
+    "RedisStore",
+    "RetryPolicy",
+    "SQLiteStore",
+    "Timeout",
 }
-# Names in signatures that have no page here: other packages' and private ones.
-_ELSEWHERE = {
-    "aiohttp.ClientSession",
-    "collections.abc.Mapping",
-    "datetime.datetime",
-    "DropAfter",
-    "Duplicates",
-    "EllipsisType",
-    "UUID",
-    "_Scalar",
-    "ssl_module.SSLContext",
-}
+
+
+class Public(SphinxDirective):
+    """Describe the public names of a module, those of the nouns by the file that defines them.
+
+    ``.. public:: fanvue_async.resources.chats`` takes what ``fanvue_async`` offers of that file.
+    """
+
+    required_arguments = 1
+    option_spec: ClassVar = {"only": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        """Write an autodoc directive for each name, what has methods first."""
+        origin = import_module(self.arguments[0])
+        home = origin if origin.__name__ in _HOMES else fanvue_async
+        names = self.options.get("only", "").split() or home.__all__
+        lines = [f".. py:currentmodule:: {home.__name__}", ""]
+        for name in sorted(names, key=lambda name: not name.endswith("Resource")):
+            value = getattr(home, name)
+            if home is not origin and getattr(value, "__module__", None) != origin.__name__:
+                continue
+            kind = "class" if inspect.isclass(value) else "function"
+            lines += [f".. auto{kind}:: {name}", "   :members:", "   :show-inheritance:", ""]
+            if kind == "function":
+                del lines[-3:-1]
+        return self.parse_text_to_nodes("\n".join(lines))
 
 
 def setup(app: Sphinx) -> None:
-    """Say how docstrings are read and names are found."""
+    """Register how docstrings are read and names are found."""
+    app.add_directive("public", Public)
     app.connect("autodoc-process-docstring", _read_docstring)
     app.connect("autodoc-process-signature", _shorten_signature)
     app.connect("missing-reference", _find_public_name)
@@ -79,7 +107,7 @@ def setup(app: Sphinx) -> None:
 def _read_docstring(  # noqa: PLR0913, PLR0917 - the signature of the event
     app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]
 ) -> None:
-    """Read Google's sections; not of attributes, whose first colon Napoleon takes for a type's."""
+    """Read Google's sections; in attributes, Napoleon would take the first colon for a type."""
     if what not in {"attribute", "property"}:
         lines[:] = GoogleDocstring(lines, Config(), app, what, name, obj, options).lines()
 
@@ -95,7 +123,7 @@ def _shorten_signature(
 ) -> tuple[str, str | None] | None:
     if signature is None:
         return None
-    if what == "exception" or name.rpartition(".")[2] in _NOT_MADE_BY_USERS:
+    if what == "exception" or (what == "class" and name.rpartition(".")[2] not in _MADE_BY_USERS):
         return "", None
     return signature.replace("Ellipsis", "..."), returns
 
@@ -103,16 +131,19 @@ def _shorten_signature(
 def _find_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
 ) -> nodes.Element | None:
-    """Find a class by its public name, whichever module defines it."""
+    """Find a class by its public name, whichever module defines it.
+
+    A class without one has no page: it is private, or another package's.
+    """
     target = str(node.get("reftarget"))
-    if target in _ELSEWHERE:
-        return content
     name = target.rpartition(".")[2]
-    for module in (fanvue_async, testing):
-        public = f"{module.__name__}.{name}"
-        if name in vars(module) and public != target:
-            python = env.domains.python_domain
-            return python.resolve_xref(
+    python = env.domains.python_domain
+    for home in _HOMES:
+        public = f"{home}.{name}"
+        if public != target and hasattr(import_module(home), name):
+            found = python.resolve_xref(
                 env, node["refdoc"], app.builder, "obj", public, node, content
             )
-    return None
+            if found is not None:
+                return found
+    return content if node.get("reftype") in {"class", "obj"} else None

@@ -117,10 +117,10 @@ def _message(document: Any) -> str:
 
 
 SDK = Contender("fanvue_async", _sdk)
-NAIVE = Contender("aiohttp by hand", _naive)
-RULER = Contender("aiohttp by hand, again", _naive)
-BEST = Contender("aiohttp by hand, tuned", _best)
-TENACITY = Contender("aiohttp by hand in tenacity", _tenacity)
+NAIVE = Contender("hand-written aiohttp", _naive)
+RULER = Contender("the same again", _naive)
+BEST = Contender("hand-tuned aiohttp", _best)
+TENACITY = Contender("aiohttp in tenacity", _tenacity)
 # Its pool looks at all waiting requests whenever one comes or goes, so time grows as the square.
 HTTPX = Contender("httpx", _httpx, most_at_once=1_000)
 

@@ -45,8 +45,8 @@ def draw(result: Result) -> str:
     cells = [cell for cell in result.cells if cell.loop == "asyncio"]
     (fifty,) = (cell for cell in cells if cell.concurrency == 50)
     picture = _Picture()
-    picture.text("What one call costs the client", "title", room=40)
-    picture.text("Less is better. Thin lines: half of the rounds lie there.", "quiet", room=22)
+    picture.text("The client's cost of one call", "title", room=40)
+    picture.text("Less is better. Thin lines: half of all rounds.", "quiet", room=22)
     picture.room(6)
     for contender in _CLASSES:
         picture.legend(contender)
@@ -131,7 +131,7 @@ class _Picture:
     def svg(self) -> str:
         """Put the picture together."""
         height = self._y + 24
-        label = "Bar charts of what one call costs, the numbers of which stand in performance.md"
+        label = "Bar charts of the cost of one call; performance.md has the numbers"
         card = (
             f'<rect class="card" x=".5" y=".5" width="{_WIDTH - 1}" height="{height - 1}" rx="8"/>'
         )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).parents[2]
 _START = _ROOT / "docs" / "start.md"  # its blocks are the files of one program: test_start.py
-_PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
+_PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").rglob("*.md"))]
 _PYTHON = re.compile(r"(\{code[\w-]*\} *)?py")
 _PYTEST_INI = """\
 [pytest]
@@ -44,7 +44,7 @@ _TOKENS = ("access-token", "token-of-anna", "token-of-ben")
 
 
 def _name(page: Path) -> str:
-    return page.name
+    return str(page.relative_to(_ROOT))
 
 
 @pytest.mark.parametrize("page", [page for page in _PAGES if page != _START], ids=_name)
@@ -52,6 +52,7 @@ async def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     """What a reader copies from a page works, in the order of the page."""
     async with FakeFanvue(tokens=_TOKENS) as fake:
         monkeypatch.setenv("FANVUE_ACCESS_TOKEN", fake.token)
+        monkeypatch.chdir(tmp_path)  # where a block may leave its files
         # No block reaches the real API: a client without a base URL talks to the fake.
         defaults = FanvueClient.__init__.__kwdefaults__
         assert defaults is not None
