@@ -93,6 +93,10 @@ class Lease:
         except StoreError as error:
             _logger.debug("A lease was not released and ends by itself: %s", error)
 
+    def leave(self) -> None:
+        """Let the lease end by itself: what it was for is done, and a write is saved."""
+        self._version, self._unsure = None, False
+
     @contextlib.asynccontextmanager
     async def renewed(self) -> AsyncGenerator[None]:
         """Renew the lease, which is held, while the block runs; release it when it ends."""

@@ -93,6 +93,7 @@ class Work:
             # Not written if a slower worker says so, too: then it is said already.
             await self.claim.write(dump({}), expires_in=KEPT)
         await self._store.delete(self._stored)
+        self.claim.lease.leave()  # whoever comes sees the mark before the lease
 
     async def postpone(self, delivery: Delivery, seconds: float) -> None:
         """Leave the delivery for a later attempt, the later the more have failed."""
@@ -131,17 +132,21 @@ class Deliveries:
             StoreError: the store failed.
 
         """
-        # Most repeated deliveries end here, without a write.
         name = _name(event_id)
-        if await self._store.get(f"{self._prefix}event:{name}") is not None:
-            return None
         work = Work(self._store, self._prefix, name, self._lease)
+        # Most repeated deliveries end here, without a write.
+        if await self._handled(name):
+            return None
         if await work.claim.take():
             if not work.done:
                 return work
             await work.claim.lease.release()
-            return None
-        raise EventInProgressError("another worker is handling this event")
+        elif not await self._handled(name):
+            raise EventInProgressError("another worker is handling this event")
+        return None
+
+    async def _handled(self, name: str) -> bool:
+        return await self._store.get(f"{self._prefix}event:{name}") is not None
 
     async def waiting(self) -> AsyncIterator[Work]:
         """Claim the stored deliveries that nobody is at, one after the other."""

@@ -157,6 +157,18 @@ async def test_a_lease_is_renewed_while_the_block_runs(store: _Store, clock: _Cl
     assert await other.acquire()
 
 
+async def test_a_lease_that_is_left_ends_by_itself(store: _Store, clock: _Clock) -> None:
+    """It is neither renewed nor released."""
+    lease = Lease(store, "job", seconds=30, clock=clock, sleep=clock.sleep)
+    assert await lease.acquire()
+    async with lease.renewed():
+        lease.leave()
+
+    assert not await Lease(store, "job", seconds=30, clock=clock).acquire()
+    await clock.advance(30)
+    assert await Lease(store, "job", seconds=30, clock=clock).acquire()
+
+
 async def test_a_lease_that_was_lost_is_not_renewed(store: _Store, clock: _Clock) -> None:
     """The block goes on, and `remaining` says that it is no longer alone."""
     lease = _lease(store, clock)

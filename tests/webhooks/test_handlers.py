@@ -389,7 +389,7 @@ async def test_what_was_done_is_only_cleared_away() -> None:
         assert await other.resume() == 0
 
     assert not seen.begun
-    assert [key async for key in store.keys("")] == ["webhooks:event:evt_1"]
+    assert [key async for key in store.keys("webhooks:")] == ["webhooks:event:evt_1"]
 
 
 @pytest.mark.parametrize(
