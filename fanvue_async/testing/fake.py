@@ -11,6 +11,7 @@ from fanvue_async.client import FanvueClient
 from fanvue_async.testing.account import ROUTES, Account
 from fanvue_async.testing.buckets import Buckets, checked
 from fanvue_async.testing.exchange import ReceivedRequest, RefusedError, Reply, missing
+from fanvue_async.testing.oauth import OAUTH, OAuth
 from fanvue_async.testing.routes import Call, Match, Router
 from fanvue_async.testing.script import Script
 from fanvue_async.testing.server import Server
@@ -31,7 +32,7 @@ API_VERSION = "2025-06-26"
 Duplicates = Literal[201, 400, 409]
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_ROUTER = Router(ROUTES)
+_ROUTER = Router((*ROUTES, OAUTH))
 
 
 class FakeFanvue(Account):
@@ -79,6 +80,9 @@ class FakeFanvue(Account):
         self.buckets = Buckets(limit, world.now)
         self._accounts: dict[str, Account] = {self.uuid: self}
         self._tokens = Tokens(world.now)
+        self.oauth = OAuth(world, self._tokens, self.uuid)
+        """The authorization server, at the same address."""
+        self._by_type[OAuth] = self.oauth
         for token in tokens:
             self.add_token(token)
         if self._tokens.first() is None:
@@ -278,7 +282,7 @@ class FakeFanvue(Account):
             lacking = token.lacks(found.route.needs(for_creator=found.for_creator))
             if lacking is not None:
                 raise RefusedError(Reply.of(403, {"error": f"The scope {lacking} is missing"}))
-        return self._accounts[token.user or self.uuid]
+        return self.creator(token.user or self.uuid)
 
     def _play(self, found: Match, request: ReceivedRequest, account: Account) -> Reply:
         """Let the noun answer."""
