@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CREATOR = "/creators/{creatorUserUuid}"
+CREATOR = "/creators/{creatorUserUuid}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _OF_A_CREATOR = re.compile(r"(?:/v[01])?/creators/([^/]+)/")
 _TEXT_LENGTH = 255
@@ -89,6 +89,7 @@ class Operation(Generic[T]):
         arguments: Python names of path parameters where the API's name does not tell.
         texts: path parameters that are text of 1 to 255 characters, or numbers; others are UUIDs.
         commas: lists in the query that are joined by commas; others repeat their key.
+        assumed: whether the official documentation lacks it.
 
     """
 
@@ -108,6 +109,7 @@ class Operation(Generic[T]):
         arguments: Mapping[str, str] | None = None,
         texts: tuple[str, ...] = (),
         commas: tuple[str, ...] = (),
+        assumed: bool = False,
     ) -> None:
         self.method: str = method
         self.path: str = path
@@ -123,10 +125,11 @@ class Operation(Generic[T]):
         self.bare_message: type[BadRequestError] = bare_message
         self.texts: tuple[str, ...] = texts
         self.commas: tuple[str, ...] = commas
+        self.assumed: bool = assumed
         self.name: str = f"{method} {path}"
         """What errors and logs call it."""
         self._arguments = arguments or {}
-        self._is_for_creators_only = path.startswith(_CREATOR)
+        self._is_for_creators_only = path.startswith(CREATOR)
 
     def bind(
         self,
@@ -167,7 +170,7 @@ class Operation(Generic[T]):
         """Return what errors and logs call it when it acts for a creator, or for nobody else."""
         if creator is None or self._is_for_creators_only:
             return self.name
-        return f"{self.method} {_CREATOR}{self.path}"
+        return f"{self.method} {CREATOR}{self.path}"
 
     def _path(self, values: tuple[object, ...], name: str) -> str:
         """Put the values into the template, checked and percent-encoded."""
