@@ -29,26 +29,34 @@ if TYPE_CHECKING:
     from fanvue_async.config import Limits, RateLimits, RetryPolicy, Timeout
     from fanvue_async.engine.credentials import TokenProvider
     from fanvue_async.engine.notices import RetryEvent
+    from fanvue_async.resources.agencies import AgenciesResource
+    from fanvue_async.resources.apps import AppsResource
     from fanvue_async.resources.chats import ChatsResource, CreatorChatsResource
+    from fanvue_async.resources.collections import CollectionsResource
     from fanvue_async.resources.creators import CreatorsResource
     from fanvue_async.resources.custom_lists import CreatorCustomListsResource, CustomListsResource
     from fanvue_async.resources.followers import CreatorFollowersResource, FollowersResource
+    from fanvue_async.resources.insights import CreatorInsightsResource, InsightsResource
     from fanvue_async.resources.mass_messages import (
         CreatorMassMessagesResource,
         MassMessagesResource,
     )
+    from fanvue_async.resources.media import CreatorMediaResource, MediaResource
     from fanvue_async.resources.messages import CreatorMessagesResource, MessagesResource
     from fanvue_async.resources.notifications import (
         CreatorNotificationsResource,
         NotificationsResource,
     )
+    from fanvue_async.resources.posts import CreatorPostsResource, PostsResource
     from fanvue_async.resources.smart_lists import CreatorSmartListsResource, SmartListsResource
     from fanvue_async.resources.subscribers import (
         CreatorOnlySubscribersResource,
         SubscribersResource,
     )
     from fanvue_async.resources.templates import TemplatesResource
+    from fanvue_async.resources.tracking_links import TrackingLinksResource
     from fanvue_async.resources.users import Account, UsersResource
+    from fanvue_async.resources.vault import VaultResource
 
 _ACCOUNT_LENGTH = 256
 
@@ -305,6 +313,62 @@ class FanvueClient(_Scoped):
 
         return CreatorsResource(self._session)
 
+    @cached_property
+    def posts(self) -> PostsResource:
+        """Posts of the account."""
+        from fanvue_async.resources.posts import PostsResource  # noqa: PLC0415 - likewise
+
+        return PostsResource(self._session)
+
+    @cached_property
+    def collections(self) -> CollectionsResource:
+        """Named groups of posts."""
+        from fanvue_async.resources.collections import CollectionsResource  # noqa: PLC0415 - likewise
+
+        return CollectionsResource(self._session)
+
+    @cached_property
+    def media(self) -> MediaResource:
+        """Files of the account, and their upload."""
+        from fanvue_async.resources.media import MediaResource  # noqa: PLC0415 - likewise
+
+        return MediaResource(self._session)
+
+    @cached_property
+    def vault(self) -> VaultResource:
+        """Folders of the account's media."""
+        from fanvue_async.resources.vault import VaultResource  # noqa: PLC0415 - likewise
+
+        return VaultResource(self._session)
+
+    @cached_property
+    def insights(self) -> InsightsResource:
+        """What was earned, and what is known of fans."""
+        from fanvue_async.resources.insights import InsightsResource  # noqa: PLC0415 - likewise
+
+        return InsightsResource(self._session)
+
+    @cached_property
+    def tracking_links(self) -> TrackingLinksResource:
+        """Links that count who came by them."""
+        from fanvue_async.resources.tracking_links import TrackingLinksResource  # noqa: PLC0415 - likewise
+
+        return TrackingLinksResource(self._session)
+
+    @cached_property
+    def agencies(self) -> AgenciesResource:
+        """All creators of an agency together, and its team."""
+        from fanvue_async.resources.agencies import AgenciesResource  # noqa: PLC0415 - likewise
+
+        return AgenciesResource(self._session)
+
+    @cached_property
+    def apps(self) -> AppsResource:
+        """Who pays for an application."""
+        from fanvue_async.resources.apps import AppsResource  # noqa: PLC0415 - likewise
+
+        return AppsResource(self._session)
+
     async def aclose(self) -> None:
         """Refuse new calls, end those in flight with ClientStateError, close the connections.
 
@@ -399,6 +463,41 @@ class CreatorClient(_Scoped):
         from fanvue_async.resources.notifications import CreatorNotificationsResource  # noqa: PLC0415 - likewise
 
         return CreatorNotificationsResource(self._session)
+
+    @cached_property
+    def posts(self) -> CreatorPostsResource:
+        """Posts of the creator."""
+        from fanvue_async.resources.posts import CreatorPostsResource  # noqa: PLC0415 - likewise
+
+        return CreatorPostsResource(self._session)
+
+    @cached_property
+    def media(self) -> CreatorMediaResource:
+        """Files of the creator, and their upload."""
+        from fanvue_async.resources.media import CreatorMediaResource  # noqa: PLC0415 - likewise
+
+        return CreatorMediaResource(self._session)
+
+    @cached_property
+    def vault(self) -> VaultResource:
+        """Folders of the creator's media."""
+        from fanvue_async.resources.vault import VaultResource  # noqa: PLC0415 - likewise
+
+        return VaultResource(self._session)
+
+    @cached_property
+    def insights(self) -> CreatorInsightsResource:
+        """What the creator earned."""
+        from fanvue_async.resources.insights import CreatorInsightsResource  # noqa: PLC0415 - likewise
+
+        return CreatorInsightsResource(self._session)
+
+    @cached_property
+    def tracking_links(self) -> TrackingLinksResource:
+        """Links that count who came by them."""
+        from fanvue_async.resources.tracking_links import TrackingLinksResource  # noqa: PLC0415 - likewise
+
+        return TrackingLinksResource(self._session)
 
     async def account(self) -> Account:
         """Read profile, status, earnings and fan counts of the creator. Scope: ``read:creator``.

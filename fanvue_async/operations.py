@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -53,7 +53,9 @@ def _nouns() -> Iterator[ModuleType]:
 def _rows(noun: ModuleType) -> Iterator[Row]:
     """Read the operations of a noun off its constants, and their coroutines off its methods."""
     constants = {
-        name: value for name, value in vars(noun).items() if isinstance(value, Operation)
+        name: cast("Operation[Any]", value)
+        for name, value in vars(noun).items()
+        if isinstance(value, Operation)
     }
     methods = _methods(noun)
     for name, operation in constants.items():

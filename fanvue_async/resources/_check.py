@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MIN_PRICE = 300
+_MAX_TEXT = 1_000_000  # where the API states no bound
 
 
 class Check:
@@ -42,6 +43,19 @@ class Check:
             raise self.refuse(
                 f"{name} must have {at_least} to {at_most:,} characters, not {len(value):,}"
             )
+        return value
+
+    def required_text(self, name: str, value: str, at_most: int = _MAX_TEXT) -> str:
+        """Check a text that can be neither left out nor empty."""
+        if not isinstance(value, str):
+            raise self.refuse(f"{name} must be a str, not a {_kind(value)}")
+        return self.text(name, value, 1, at_most)
+
+    def email(self, name: str, value: str) -> str:
+        """Check that an e-mail address could be one."""
+        local, at, domain = self.required_text(name, value).rpartition("@")
+        if not (local and at and domain) or any(letter.isspace() for letter in value):
+            raise self.refuse(f"{name} must be an e-mail address")
         return value
 
     def flag(self, name: str, value: T) -> T:
@@ -75,6 +89,17 @@ class Check:
         if value.tzinfo is None:
             raise self.refuse(f"{name} needs a time zone, such as datetime.now(UTC) has")
         return value
+
+    def period(
+        self, start_date: datetime | None, end_date: datetime | None, *, required: bool = False
+    ) -> None:
+        """Check a span of time: from the one date, up to and without the other."""
+        for name, value in (("start_date", start_date), ("end_date", end_date)):
+            if value is None and required:
+                raise self.refuse(f"{name} must be a datetime, not None")
+            self.moment(name, value)
+        if start_date is not None and end_date is not None and end_date <= start_date:
+            raise self.refuse("end_date must be later than start_date: it is not included")
 
     @overload
     def uuid(self, name: str, value: UUID | str) -> str: ...

@@ -198,7 +198,11 @@ _STATUSES = Operation(
     safe=True,
 )
 _TYPING = Operation[None](
-    "POST", "/chats/{userUuid}/typing", id="sendTypingIndicator", scopes=("write:chat",)
+    "POST",
+    "/chats/{userUuid}/typing",
+    id="sendTypingIndicator",
+    scopes=("write:chat",),
+    assumed=True,
 )
 
 

@@ -67,7 +67,7 @@ class CollectionsResource(Resource):
         Source: createCollection, https://api.fanvue.com/docs/api-reference
 
         """
-        json = {"label": self._check(_CREATE).text("label", label, 1, _LABEL_LENGTH)}
+        json = {"label": self._check(_CREATE).required_text("label", label, _LABEL_LENGTH)}
         return await self._call(_CREATE, json=json)
 
     async def rename(self, collection_uuid: UUID | str, label: str) -> None:
@@ -86,7 +86,7 @@ class CollectionsResource(Resource):
         Source: renameCollection, https://api.fanvue.com/docs/api-reference
 
         """
-        json = {"label": self._check(_RENAME).text("label", label, 1, _LABEL_LENGTH)}
+        json = {"label": self._check(_RENAME).required_text("label", label, _LABEL_LENGTH)}
         await self._call(_RENAME, collection_uuid, json=json)
 
     async def delete(self, collection_uuid: UUID | str) -> None:

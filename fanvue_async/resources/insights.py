@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -429,8 +429,8 @@ class CreatorInsightsResource(Resource):
         """
         check = self._check(_EARNINGS_SUMMARY)
         query = self._dates(_EARNINGS_SUMMARY, start_date, end_date)
-        query["granularity"] = check.text("granularity", granularity, 1, 100)
-        query["timezone"] = check.text("timezone", timezone, 1, 100)
+        query["granularity"] = check.required_text("granularity", granularity)
+        query["timezone"] = check.required_text("timezone", timezone)
         return await self._call(_EARNINGS_SUMMARY, query=query)
 
     def subscribers(
@@ -498,7 +498,7 @@ class CreatorInsightsResource(Resource):
 
     def _dates(
         self,
-        operation: Operation[object],
+        operation: Operation[Any],
         start_date: datetime | None,
         end_date: datetime | None,
     ) -> dict[str, object]:

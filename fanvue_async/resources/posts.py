@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from uuid import UUID
 
-    from fanvue_async.resources._check import Check
-
 Audience = Literal["subscribers", "followers-and-subscribers"]
 
 
@@ -295,7 +293,7 @@ class CreatorPostsResource(Resource):
         """
         check = self._check(_CREATE)
         json = {
-            "audience": check.text("audience", audience, 1, 100),
+            "audience": check.required_text("audience", audience),
             "text": _or_left_out(check.text("text", text, 0, 5_000)),
             "mediaUuids": check.uuids("media_uuids", media_uuids) or ...,
             "mediaPreviewUuid": check.uuid("media_preview_uuid", media_preview_uuid) or ...,
@@ -347,17 +345,21 @@ class CreatorPostsResource(Resource):
 
         """
         check = self._check(_UPDATE)
-        if audience is None or media_uuids is None:
-            raise check.refuse("audience and media_uuids can't be None; leave them out instead")
         json = {
-            "audience": check.text("audience", audience, 1, 100),
+            "audience": audience if audience is ... else check.required_text("audience", audience),
             "text": check.text("text", text, 0, 5_000),
-            "mediaUuids": _uuids(check, "media_uuids", media_uuids),
-            "mediaPreviewUuid": _uuid(check, "media_preview_uuid", media_preview_uuid),
+            "mediaUuids": media_uuids
+            if media_uuids is ...
+            else check.uuids("media_uuids", media_uuids),
+            "mediaPreviewUuid": media_preview_uuid
+            if media_preview_uuid is ...
+            else check.uuid("media_preview_uuid", media_preview_uuid),
             "price": check.price(price),
             "publishAt": check.moment("publish_at", publish_at),
             "expiresAt": check.moment("expires_at", expires_at),
-            "collectionUuids": _uuids(check, "collection_uuids", collection_uuids),
+            "collectionUuids": collection_uuids
+            if collection_uuids is None or collection_uuids is ...
+            else check.uuids("collection_uuids", collection_uuids),
         }
         return await self._call(_UPDATE, post_uuid, json=json)
 
@@ -462,7 +464,7 @@ class CreatorPostsResource(Resource):
         Source: createPostComment, https://api.fanvue.com/docs/api-reference
 
         """
-        json = {"text": self._check(_ADD_COMMENT).text("text", text, 1, 600)}
+        json = {"text": self._check(_ADD_COMMENT).required_text("text", text, 600)}
         return await self._call(_ADD_COMMENT, post_uuid, json=json)
 
     async def delete_comment(self, post_uuid: UUID | str, comment_uuid: UUID | str) -> None:
@@ -567,14 +569,6 @@ class PostsResource(CreatorPostsResource):
 def _or_left_out(value: Any) -> Any:
     """Leave out what is None: only a change to a post knows null."""
     return ... if value is None else value
-
-
-def _uuid(check: Check, name: str, value: UUID | str | EllipsisType | None) -> Any:
-    return ... if value is ... else check.uuid(name, value)
-
-
-def _uuids(check: Check, name: str, values: Sequence[UUID | str] | EllipsisType | None) -> Any:
-    return values if values is None or values is ... else check.uuids(name, values)
 
 
 def _trace(json: dict[str, Any], creator: str | None) -> Trace[CreatedPost]:

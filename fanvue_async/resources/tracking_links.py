@@ -147,9 +147,9 @@ class TrackingLinksResource(Resource):
         """
         check = self._check(_CREATE)
         json = {
-            "name": check.text("name", name, 1),
-            "externalSocialPlatform": check.text(
-                "external_social_platform", external_social_platform, 1
+            "name": check.required_text("name", name),
+            "externalSocialPlatform": check.required_text(
+                "external_social_platform", external_social_platform
             ),
         }
         return await self._call(_CREATE, json=json)
@@ -196,9 +196,7 @@ class TrackingLinksResource(Resource):
             size_name="limit",
         )
 
-    async def user_metadata(
-        self, link_uuid: UUID | str, user_uuid: UUID | str
-    ) -> TrackingMetadata:
+    async def user_metadata(self, link_uuid: UUID | str, user_uuid: UUID | str) -> TrackingMetadata:
         """Read what was told with the newest click of a user. Scope: ``read:tracking_links``.
 
         Args:

@@ -29,6 +29,19 @@ class FanUser:
 
 
 @attrs.frozen(kw_only=True)
+class MiniUser:
+    """A user as rows of earnings and comments show them."""
+
+    uuid: str
+    handle: str = ABSENT
+    """The name in the profile's address, without ``@``."""
+    display_name: str = ABSENT
+    nickname: str | None = None
+    """What the account calls this user."""
+    is_top_spender: bool = ABSENT
+
+
+@attrs.frozen(kw_only=True)
 class FanCounts:
     """How many people follow an account."""
 

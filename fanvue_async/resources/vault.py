@@ -166,7 +166,7 @@ class VaultResource(Resource):
         Source: createVaultFolder, https://api.fanvue.com/docs/api-reference
 
         """
-        json = {"name": self._check(_CREATE).text("name", name, 1, _NAME_LENGTH)}
+        json = {"name": self._check(_CREATE).required_text("name", name, _NAME_LENGTH)}
         return await self._call(_CREATE, json=json)
 
     async def get_folder(self, folder_name: str) -> VaultFolder:
@@ -201,7 +201,7 @@ class VaultResource(Resource):
         Source: renameVaultFolder, https://api.fanvue.com/docs/api-reference
 
         """
-        json = {"name": self._check(_RENAME).text("name", name, 1, _NAME_LENGTH)}
+        json = {"name": self._check(_RENAME).required_text("name", name, _NAME_LENGTH)}
         await self._call(_RENAME, folder_name, json=json)
 
     async def delete_folder(self, folder_name: str) -> None:

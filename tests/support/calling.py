@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from fanvue_async import ListSelection, UploadPart
 from fanvue_async.paging import Listing
 from support.samples import Sample, Samples
 from support.users import user
@@ -25,10 +26,19 @@ _ABOUT_THE_CALL = {"confirm"}
 
 # What can't be made of the contract: objects that Python spells otherwise.
 _LISTS = Sample(
-    given=None,
+    given=ListSelection(smart_list_uuids=["subscribers"], custom_list_uuids=[user(1)]),
     wire={"smartListUuids": ["subscribers"], "customListUuids": [user(1)]},
 )
-SPECIAL: Mapping[tuple[str, str], Sample] = {}
+SPECIAL: Mapping[tuple[str, str], Sample] = {
+    ("mass_messages.send", "included_lists"): _LISTS,
+    ("mass_messages.send", "excluded_lists"): _LISTS,
+    ("mass_messages.update", "included_lists"): _LISTS,
+    ("mass_messages.update", "excluded_lists"): _LISTS,
+    ("media.complete_upload", "parts"): Sample(
+        given=[UploadPart(2, "two"), UploadPart(1, "one")],
+        wire=[{"PartNumber": 1, "ETag": "one"}, {"PartNumber": 2, "ETag": "two"}],
+    ),
+}
 
 
 def snake(name: str) -> str:
@@ -59,7 +69,7 @@ def arguments(method: Any, row: Row, declared: Declared) -> tuple[dict[str, Samp
         one for one in declared.parameters if one.place == "path" and one.name != "creatorUserUuid"
     ]
     parts = {one.name: one.schema for one in declared.parameters if one.place == "query"}
-    parts |= (declared.body or {}).get("properties", {})
+    parts |= declared.fields
     by_python_name = {snake(name): name for name in parts}
     given: dict[str, Sample] = {}
     sent: set[str] = set()
@@ -82,6 +92,6 @@ async def call(method: Any, given: Mapping[str, Sample]) -> Any:
     """Call a method; of a list, read all pages and give their items."""
     result = method(**{name: sample.given for name, sample in given.items()})
     if isinstance(result, Listing):
-        listing: Listing[Any] = result
+        listing = cast("Listing[Any]", result)
         return [item async for page in listing.pages() for item in page.items]
     return await result

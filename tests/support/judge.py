@@ -89,6 +89,12 @@ class Declared:
     """By status."""
 
     @property
+    def fields(self) -> dict[str, Any]:
+        """The schemas of the fields of its request body, by name."""
+        fields: dict[str, Any] = self.body["properties"] if self.body else {}
+        return fields
+
+    @property
     def success(self) -> tuple[int, str, Any]:
         """Its status of success, with media type and schema; empty and None without a body."""
         status = next(status for status in self.responses if status.startswith("2"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import attrs
@@ -32,8 +32,10 @@ def is_nullable(schema: Any) -> bool:
 
 
 def choices(schema: Any) -> list[Any]:
-    """Give what a schema may be one of."""
-    alternatives: list[Any] = schema.get("anyOf", [])
+    """Give what a schema may be one of, those of the alternatives included."""
+    alternatives: list[Any] = []
+    for one in schema.get("anyOf", []):
+        alternatives += choices(one) or [one]
     return alternatives
 
 
@@ -45,7 +47,7 @@ def not_null(schema: Any, choice: int = 0) -> Any:
         return (objects or alternatives[:1])[choice % len(objects or [0])]
     kinds = schema.get("type")
     if isinstance(kinds, list):
-        (kind,) = set(kinds) - {"null"}
+        (kind,) = set(cast("list[str]", kinds)) - {"null"}
         return {**schema, "type": kind}
     return schema
 

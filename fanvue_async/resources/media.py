@@ -1,0 +1,569 @@
+"""Media: the files of an account, and how they get there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+from fanvue_async.engine.models import ABSENT
+from fanvue_async.engine.operation import Operation
+from fanvue_async.money import Cents
+from fanvue_async.paging import Listing, Numbered
+from fanvue_async.resources._resource import Resource
+from fanvue_async.resources.chats import MediaType, MediaVariant
+from fanvue_async.resources.messages import VariantType
+
+if TYPE_CHECKING:
+    from types import EllipsisType
+    from uuid import UUID
+
+MediaStatus = Literal["created", "processing", "ready", "error"]
+MediaUsage = Literal["subscribers", "followers", "ppv", "mass_messages"]
+
+MAX_UPLOAD = 1_610_612_736
+"""Bytes of the largest file that other programs could upload; the limit is not documented."""
+
+_MAX_PRICE = 50_000
+_SOURCE = re.compile("[a-z0-9_]+")
+
+
+@attrs.frozen(kw_only=True)
+class MediaFile(MediaVariant):
+    """One form of a medium, with an identity of its own."""
+
+    uuid: str
+
+
+@attrs.frozen(kw_only=True)
+class MediaTags:
+    """What the API's image recognition found."""
+
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    nsfw_category: tuple[str, ...] = ()
+    sex_acts: tuple[str, ...] = ()
+    body_parts: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    sex_objects: tuple[str, ...] = ()
+    setting: tuple[str, ...] = ()
+    position: tuple[str, ...] = ()
+    skin_color: tuple[str, ...] = ()
+    body_type: tuple[str, ...] = ()
+    hair_color: tuple[str, ...] = ()
+    other_tags: tuple[str, ...] = ()
+    important_tags: tuple[str, ...] = ()
+    is_nsfw: bool = ABSENT
+    media_type: str = ABSENT
+    """``image`` or ``video``."""
+
+
+@attrs.frozen(kw_only=True)
+class Media:
+    """A file of an account. One that is not ``ready`` has a ``uuid`` and a ``status`` only."""
+
+    uuid: str
+    status: str
+    """``created``, ``processing``, ``ready`` or ``error``."""
+    created_at: datetime | None = None
+    url: str | None = attrs.field(default=None, repr=False)
+    """Signed: whoever has it can read the file for as long as it works."""
+    caption: str | None = None
+    description: str | None = None
+    name: str | None = None
+    media_type: str | None = None
+    """``image``, ``video``, ``audio`` or ``document``."""
+    recommended_price: Cents | None = None
+    """US cents."""
+    variants: tuple[MediaFile, ...] = ()
+    """Those that were asked for."""
+    purchased_by_fan: bool | None = None
+    """Only if ``purchased_by`` was asked for."""
+    tags: MediaTags | None = None
+    """None unless the creator has the recognition switched on."""
+
+
+@attrs.frozen(kw_only=True)
+class BulkMediaError:
+    """Why a medium was not found."""
+
+    media_uuid: str
+    code: str = ABSENT
+    """``NOT_FOUND`` or ``INTERNAL``."""
+    message: str = ABSENT
+
+
+@attrs.frozen(kw_only=True)
+class BulkMedia:
+    """Several media, by UUID; None for those that ``errors`` is about."""
+
+    results: dict[str, Media | None]
+    errors: tuple[BulkMediaError, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class GrantedMedia:
+    """What lets a consumer see a medium."""
+
+    entitlement_id: str
+    status: str = ABSENT
+    """``granted``."""
+
+
+@attrs.frozen(kw_only=True)
+class MediaLinkPurchase:
+    """Whether a media link was bought."""
+
+    purchased: bool
+
+
+@attrs.frozen(kw_only=True)
+class UploadSession:
+    """An upload that was begun."""
+
+    media_uuid: str
+    upload_id: str
+    part_size: int | None = None
+    """Bytes of each part but the last, if the API says so; not in its documentation."""
+    max_parts: int | None = None
+    """Not in the API's documentation."""
+    total_parts: int | None = None
+    """Not in the API's documentation."""
+
+
+@attrs.frozen
+class UploadPart:
+    """A part that the object store has."""
+
+    number: int
+    """From 1."""
+    etag: str
+    """What the store answered in ``ETag``, without its quotes."""
+
+
+@attrs.frozen(kw_only=True)
+class UploadCompleted:
+    """How a medium stands when all its parts are there."""
+
+    status: str
+    """``created``, ``processing``, ``ready`` or ``error``."""
+
+
+_READ, _WRITE = ("read:media",), ("write:media",)
+_WRITE_FOR_CREATOR = ("write:media", "write:creator")
+_ARGUMENTS = {"uuid": "media_uuid"}
+_VARIANTS = ("variants",)
+
+_LIST = Operation(
+    "GET",
+    "/media",
+    Numbered[Media],
+    id="getUserMedia",
+    creator_id="getCreatorMedia",
+    scopes=_READ,
+    commas=("status", "variants"),
+)
+_GET = Operation(
+    "GET",
+    "/media/{uuid}",
+    Media,
+    id="getUserMediaByUuid",
+    creator_id="getCreatorMediaByUuid",
+    scopes=_READ,
+    arguments=_ARGUMENTS,
+    commas=_VARIANTS,
+)
+_CREATE_UPLOAD = Operation(
+    "POST",
+    "/media/uploads",
+    UploadSession,
+    id="createUploadSession",
+    creator_id="createCreatorUploadSession",
+    scopes=_WRITE,
+    creator_scopes=_WRITE_FOR_CREATOR,
+)
+_UPLOAD_PART_URL = Operation(
+    "GET",
+    "/media/uploads/{uploadId}/parts/{partNumber}/url",
+    str,
+    id="getUploadPartUrl",
+    creator_id="getCreatorUploadPartUrl",
+    scopes=_WRITE,
+    creator_scopes=_WRITE_FOR_CREATOR,
+    texts=("uploadId", "partNumber"),
+)
+_COMPLETE_UPLOAD = Operation(
+    "PATCH",
+    "/media/uploads/{uploadId}",
+    UploadCompleted,
+    id="completeUploadSession",
+    creator_id="completeCreatorUploadSession",
+    scopes=_WRITE,
+    creator_scopes=_WRITE_FOR_CREATOR,
+    texts=("uploadId",),
+)
+_GET_MANY = Operation(
+    "GET",
+    "/media/bulk",
+    BulkMedia,
+    id="getBulkMedia",
+    scopes=_READ,
+    commas=("mediaUuids", "variants"),
+)
+_ENTITLED = Operation(
+    "GET",
+    "/media/{uuid}/entitled",
+    Media,
+    id="getEntitledMedia",
+    scopes=_READ,
+    arguments=_ARGUMENTS,
+    commas=_VARIANTS,
+)
+# Idempotent: the API gives the same entitlement for the same source and source_ref.
+_GRANT = Operation(
+    "POST",
+    "/media/{uuid}/grant",
+    GrantedMedia,
+    id="grantMedia",
+    scopes=_WRITE,
+    idempotent=True,
+    arguments=_ARGUMENTS,
+)
+_LINK_PURCHASED = Operation(
+    "GET",
+    "/media/links/{uuid}/purchased",
+    MediaLinkPurchase,
+    id="getMediaLinkPurchaseStatus",
+    scopes=_READ,
+    arguments={"uuid": "link_uuid"},
+)
+_UPDATE = Operation[None](
+    "PATCH",
+    "/media/{uuid}",
+    id="updateMedia",
+    scopes=_WRITE,
+    idempotent=True,
+    arguments=_ARGUMENTS,
+    assumed=True,
+)
+_DELETE = Operation[None](
+    "DELETE",
+    "/media/{uuid}",
+    id="deleteMedia",
+    scopes=_WRITE,
+    arguments=_ARGUMENTS,
+    assumed=True,
+)
+
+
+class CreatorMediaResource(Resource):
+    """The media of a creator, as ``client.creator(uuid).media``."""
+
+    async def get(
+        self,
+        media_uuid: UUID | str,
+        *,
+        purchased_by: UUID | str | None = None,
+        variants: Sequence[VariantType] = (),
+    ) -> Media:
+        """Read about a medium. Scope: ``read:media``.
+
+        Args:
+            media_uuid: the medium.
+            purchased_by: a fan; whether the fan bought it is in ``purchased_by_fan``.
+            variants: the forms to get an address for; without one, none has an address.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            NotFoundError: there is no such medium.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: getUserMediaByUuid, https://api.fanvue.com/docs/api-reference
+
+        """
+        check = self._check(_GET)
+        query = {
+            "purchasedBy": check.uuid("purchased_by", purchased_by),
+            "variants": check.several("variants", variants),
+        }
+        return await self._call(_GET, media_uuid, query=query)
+
+    async def create_upload(
+        self, name: str, filename: str, media_type: MediaType, *, size_bytes: int | None = None
+    ) -> UploadSession:
+        """Begin an upload; :meth:`upload` does all of it. Scope: ``write:media``.
+
+        It is not repeated when its outcome is unknown: each one makes a medium.
+
+        Args:
+            name: what the medium is called, 1 to 255 characters.
+            filename: the name of its file, 1 to 255 characters.
+            media_type: ``image``, ``video``, ``audio`` or ``document``.
+            size_bytes: its size, up to 1,610,612,736. **Assumed**: other programs send it.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: createUploadSession, https://api.fanvue.com/docs/api-reference
+
+        """
+        check = self._check(_CREATE_UPLOAD)
+        json = {
+            "name": check.required_text("name", name, 255),
+            "filename": check.required_text("filename", filename, 255),
+            "mediaType": check.required_text("media_type", media_type),
+            "sizeBytes": ...
+            if size_bytes is None
+            else check.whole("size_bytes", size_bytes, 1, MAX_UPLOAD),
+        }
+        return await self._call(_CREATE_UPLOAD, json=json)
+
+    async def upload_part_url(self, upload_id: str, part_number: int) -> str:
+        """Get the address that a part goes to. Scope: ``write:media``.
+
+        Send the bytes with ``PUT`` and no header of Fanvue's, and keep ``ETag`` of the response.
+
+        Args:
+            upload_id: of :meth:`create_upload`.
+            part_number: from 1.
+
+        Returns:
+            A presigned address: whoever has it can write the part.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            NotFoundError: there is no such upload.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: getUploadPartUrl, https://api.fanvue.com/docs/api-reference
+
+        """
+        number = self._check(_UPLOAD_PART_URL).whole("part_number", part_number, 1, 10_000)
+        return await self._call(_UPLOAD_PART_URL, upload_id, number)
+
+    async def complete_upload(self, upload_id: str, parts: Sequence[UploadPart]) -> UploadCompleted:
+        """Say that all parts are there. Scope: ``write:media``.
+
+        It is not repeated when its outcome is unknown: read the medium's status to find out.
+
+        Args:
+            upload_id: of :meth:`create_upload`.
+            parts: all of them; they are sent in ascending order.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            NotFoundError: there is no such upload.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: completeUploadSession, https://api.fanvue.com/docs/api-reference
+
+        """
+        given = self._check(_COMPLETE_UPLOAD).several("parts", parts)
+        ordered = sorted(given, key=lambda part: part.number)
+        json = {"parts": [{"PartNumber": part.number, "ETag": part.etag} for part in ordered]}
+        return await self._call(_COMPLETE_UPLOAD, upload_id, json=json)
+
+    def list(  # noqa: PLR0913 - the API's filters, each by keyword
+        self,
+        *,
+        media_type: MediaType | None = None,
+        folder_name: str | None = None,
+        usage: MediaUsage | None = None,
+        purchased_by: UUID | str | None = None,
+        status: Sequence[MediaStatus] = (),
+        variants: Sequence[VariantType] = (),
+        start: str | None = None,
+        page_size: int = 50,
+    ) -> Listing[Media]:
+        """List the media. Scope: ``read:media``.
+
+        Args:
+            media_type: only these: ``image``, ``video``, ``audio`` or ``document``.
+            folder_name: only those in this folder of the vault.
+            usage: only those used for ``subscribers``, ``followers``, ``ppv`` or
+                ``mass_messages``.
+            purchased_by: a fan; whether the fan bought each is in ``purchased_by_fan``.
+            status: only those in one of these states; default: the API's choice.
+            variants: the forms to get an address for; without one, none has an address.
+            start: ``Page.next`` of an earlier page.
+            page_size: media a page, 1 to 50.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            FanvueError: while listing: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: getUserMedia, https://api.fanvue.com/docs/api-reference
+
+        """
+        check = self._check(_LIST)
+        query = {
+            "mediaType": check.text("media_type", media_type, 1, 100),
+            "folderName": check.text("folder_name", folder_name, 1, 255),
+            "usage": check.text("usage", usage, 1, 100),
+            "purchasedBy": check.uuid("purchased_by", purchased_by),
+            "status": check.several("status", status),
+            "variants": check.several("variants", variants),
+        }
+        return Listing(self._session, _LIST, query=query, start=start, page_size=page_size)
+
+
+class MediaResource(CreatorMediaResource):
+    """The media of the token's account, as ``client.media``."""
+
+    async def get_many(
+        self, media_uuids: Sequence[UUID | str], *, variants: Sequence[VariantType] = ()
+    ) -> BulkMedia:
+        """Read about several media in one call. Scope: ``read:media``.
+
+        Args:
+            media_uuids: 1 to 20 media.
+            variants: the forms to get an address for; without one, none has an address.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: getBulkMedia, https://api.fanvue.com/docs/api-reference
+
+        """
+        check = self._check(_GET_MANY)
+        query = {
+            "mediaUuids": check.uuids("media_uuids", media_uuids, 1, 20),
+            "variants": check.several("variants", variants),
+        }
+        return await self._call(_GET_MANY, query=query)
+
+    async def entitled(
+        self,
+        media_uuid: UUID | str,
+        consumer_id: UUID | str,
+        *,
+        variants: Sequence[VariantType] = (),
+    ) -> Media:
+        """Read about a medium that a consumer was granted. Scope: ``read:media``.
+
+        Args:
+            media_uuid: the medium.
+            consumer_id: whom it was granted to, by :meth:`grant`.
+            variants: the forms to get an address for; without one, none has an address.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            NotFoundError: there is no such medium, or it was not granted.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: getEntitledMedia, https://api.fanvue.com/docs/api-reference
+
+        """
+        check = self._check(_ENTITLED)
+        query = {
+            "consumerId": check.uuid("consumer_id", consumer_id),
+            "variants": check.several("variants", variants),
+        }
+        return await self._call(_ENTITLED, media_uuid, query=query)
+
+    async def grant(
+        self, media_uuid: UUID | str, consumer_id: UUID | str, source: str, source_ref: str
+    ) -> GrantedMedia:
+        """Let a consumer see a medium. Scope: ``write:media``.
+
+        The same ``source`` and ``source_ref`` give the same entitlement again, so it is repeated
+        when its outcome is unknown.
+
+        Args:
+            media_uuid: the medium.
+            consumer_id: who may see it.
+            source: what grants it: 1 to 100 of ``a`` to ``z``, ``0`` to ``9`` and ``_``.
+            source_ref: its reference there, 1 to 255 characters.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            NotFoundError: there is no such medium.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: grantMedia, https://api.fanvue.com/docs/api-reference
+
+        """
+        check = self._check(_GRANT)
+        check.required_text("source", source, 100)
+        if (
+            not source.isascii()
+            or not source.replace("_", "a").isalnum()
+            or source.lower() != source
+        ):
+            raise check.refuse("source may hold a to z, 0 to 9 and _ only")
+        json = {
+            "consumerId": check.uuid("consumer_id", consumer_id),
+            "source": source,
+            "sourceRef": check.required_text("source_ref", source_ref, 255),
+        }
+        return await self._call(_GRANT, media_uuid, json=json)
+
+    async def link_purchased(self, link_uuid: UUID | str) -> MediaLinkPurchase:
+        """Read whether a media link was bought. Scope: ``read:media``.
+
+        Args:
+            link_uuid: the link.
+
+        Raises:
+            InvalidArgumentError: ``link_uuid`` is no UUID; nothing was sent.
+            NotFoundError: there is no such link.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        Source: getMediaLinkPurchaseStatus, https://api.fanvue.com/docs/api-reference
+
+        """
+        return await self._call(_LINK_PURCHASED, link_uuid)
+
+    async def update(
+        self,
+        media_uuid: UUID | str,
+        *,
+        name: str | EllipsisType = ...,
+        caption: str | EllipsisType = ...,
+        recommended_price: int | EllipsisType = ...,
+    ) -> None:
+        """Change what a medium is called and costs. Scope: ``write:media``.
+
+        **Assumed**: seen in a public program, not in the API's documentation. What is left out
+        stays as it is.
+
+        Args:
+            media_uuid: the medium.
+            name: up to 255 characters.
+            caption: up to 5,000 characters.
+            recommended_price: US cents, 0 to 50,000.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; nothing was sent.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        """
+        check = self._check(_UPDATE)
+        json = {
+            "name": check.text("name", name, 0, 255),
+            "caption": check.text("caption", caption, 0, 5_000),
+            "recommendedPrice": ...
+            if recommended_price is ...
+            else check.whole("recommended_price", recommended_price, 0, _MAX_PRICE),
+        }
+        await self._call(_UPDATE, media_uuid, json=json)
+
+    async def delete(self, media_uuid: UUID | str) -> None:
+        """Delete a medium; copies that were sent stay. Scope: ``write:media``.
+
+        **Assumed**: seen in a public program, not in the API's documentation.
+
+        Args:
+            media_uuid: the medium.
+
+        Raises:
+            InvalidArgumentError: ``media_uuid`` is no UUID; nothing was sent.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+        """
+        await self._call(_DELETE, media_uuid)
