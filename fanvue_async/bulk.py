@@ -152,7 +152,7 @@ def _prefix(name: str) -> str:
 
 
 def _state(entry: Entry) -> str:
-    state = documents.load(entry.value).get("state")
+    state = str(documents.load(entry.value).get("state"))
     return state if state in get_args(Outcome) else _BEGUN
 
 
@@ -366,7 +366,7 @@ def _is_cancelled() -> bool:
 
 
 def _kept(coroutine: Any) -> asyncio.Task[Any]:
-    task = asyncio.ensure_future(coroutine)
+    task: asyncio.Task[Any] = asyncio.ensure_future(coroutine)
     _running.add(task)
     task.add_done_callback(_running.discard)
     return task

@@ -129,7 +129,8 @@ class Inbox:
         if self._positions.prefix:
             return
         if self._name is None:
-            self._name = self._fanvue.acts_for or (await self._me())
+            terms = self._fanvue._session.terms  # noqa: SLF001 - of this package
+            self._name = terms.identity or (await self._me())
         self._positions.prefix = f"inbox/{self._name}/"
 
     async def _me(self) -> str:
@@ -184,9 +185,7 @@ class _Positions:
         """Note a message as handled; False if it was before."""
         key = f"{self.prefix}handled/{message}"
         value = documents.dump({})
-        version = await self._store.put(
-            key, value, version=ABSENT, expires_in=_REMEMBERED_SECONDS
-        )
+        version = await self._store.put(key, value, version=ABSENT, expires_in=_REMEMBERED_SECONDS)
         return version is not None
 
     def _key(self, chat: Chat) -> str:
@@ -225,12 +224,13 @@ class _New:
 
     async def _handled(self) -> None:
         """Note the message that was given last: whoever asks for the next one has handled it."""
-        message, self._given = self._given, None
+        message = self._given
         if message is None or self._chat is None:
             return
         await self._positions.note(message.uuid)
         if message.sent_at is not None:
             await self._positions.set(self._chat, message.uuid, message.sent_at)
+        self._given = None
 
     async def _chat_read(self) -> None:
         """Note that all of a chat was read."""
@@ -250,11 +250,14 @@ class _New:
                 continue
             if self._walked is not None and at < self._walked:
                 break
-            self._newest = max(at, self._newest or at)
+            # Of the first one alone: chats that come to the front meanwhile are not seen again.
+            self._newest = self._newest or at
             position = await self._positions.of(chat)
-            if chat.last_message is None or position is None or position[0] != chat.last_message.uuid:
-                if await self._read(chat, position):
-                    return True
+            last = chat.last_message
+            if position is not None and last is not None and position[0] == last.uuid:
+                continue
+            if await self._read(chat, position):
+                return True
         if self._newest is not None and self._is_complete and self._newest != self._walked:
             await self._positions.set_walked(self._newest)
         return False
@@ -279,23 +282,19 @@ class _New:
         self, chat: Chat, position: tuple[str, datetime] | None
     ) -> tuple[list[Message], tuple[str, datetime] | None]:
         """Return a chat's new messages of the fan, newest first, and the newest of all."""
-        unread = None
-        if position is None and self._walked is None:
-            unread = chat.unread_messages_count or 0
-            if not unread:  # nothing to give; where it stands is what the list of chats says
-                last = chat.last_message
-                stands = last is not None and last.sent_at is not None
-                return [], (last.uuid, last.sent_at) if last is not None and stands else None
+        # A chat that was never read has its unread messages, and what came since the last walk.
+        unread = (chat.unread_messages_count or 0) if position is None else 0
         since = position[1] if position is not None else self._walked
+        if not unread and since is None:
+            return [], _last(chat) if chat.last_message_at == self._newest else None
         found: list[Message] = []
         newest: tuple[str, datetime] | None = None
         async for message in self._inbox._fanvue.messages.list(chat.user.uuid):  # noqa: SLF001
             sent_at = message.sent_at
             if position is not None and message.uuid == position[0]:
                 break
-            if sent_at is not None and since is not None and sent_at < since:
-                break
-            if unread is not None and len(found) >= unread:
+            is_old = since is None or (sent_at is not None and sent_at < since)
+            if is_old and len(found) >= unread:
                 break
             if newest is None and sent_at is not None:
                 newest = (message.uuid, sent_at)
@@ -328,8 +327,16 @@ class _Follow:
                 if not error.transient:
                     raise
                 _logger.warning("the inbox cannot be read, and is tried again: %s", error)
+                await self._inbox._sleep(self._every)  # noqa: SLF001 - of this module
+                continue  # with the same look, which knows what was given last
             self._look = None
             await self._inbox._sleep(self._every)  # noqa: SLF001 - of this module
+
+
+def _last(chat: Chat) -> tuple[str, datetime] | None:
+    """Return where a chat stands by the list of chats."""
+    last = chat.last_message
+    return None if last is None or last.sent_at is None else (last.uuid, last.sent_at)
 
 
 def _moment(text: str) -> datetime:

@@ -117,15 +117,15 @@ class Credential:
         """Return the account as the provider names it, else the digest of the token."""
         if self._provider is None:
             return bearer.account
-        return self._named or bearer.account
+        return self.named_account or bearer.account
 
     @property
     def account(self) -> str | None:
         """The account of the token known last; None if none is known yet."""
-        return self._named or (self._bearer.account if self._bearer else None)
+        return self.named_account or (self._bearer.account if self._bearer else None)
 
     @property
-    def _named(self) -> str | None:
+    def named_account(self) -> str | None:
         """The account as the provider names it now, which may be at any time."""
         named = getattr(self._provider, "account", None)
         return named if isinstance(named, str) else None

@@ -99,6 +99,12 @@ class Terms:
         return self.pool.accounts.bucket(self.account_of(bearer), creator)
 
     @property
+    def identity(self) -> str | None:
+        """Who calls act for, as far as it has a name that outlives a token."""
+        named = self.credential.named_account if self.credential else None
+        return self.creator or self._account or named
+
+    @property
     def rate_limit(self) -> RateLimit | None:
         """The newest rate limit that is known of this bucket, or None."""
         account = self._account or (self.credential.account if self.credential else None)
