@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import ssl as ssl_module
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import cached_property
+from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
+
+import aiohttp
 
 from fanvue_async import config
+from fanvue_async.config import Limits, RateLimits, RetryPolicy, Timeout
 from fanvue_async.engine import credentials
-from fanvue_async.engine.notices import Notices
+from fanvue_async.engine.credentials import TokenProvider
+from fanvue_async.engine.notices import Notices, RetryEvent
 from fanvue_async.engine.operation import uuid_of
 from fanvue_async.engine.origin import Origin
 from fanvue_async.engine.pool import Pool
@@ -19,16 +28,6 @@ from fanvue_async.raw import Response, raw_request
 from fanvue_async.resources._resource import Resource
 
 if TYPE_CHECKING:
-    import ssl as ssl_module
-    from collections.abc import Callable, Mapping
-    from types import EllipsisType, TracebackType
-    from uuid import UUID
-
-    import aiohttp
-
-    from fanvue_async.config import Limits, RateLimits, RetryPolicy, Timeout
-    from fanvue_async.engine.credentials import TokenProvider
-    from fanvue_async.engine.notices import RetryEvent
     from fanvue_async.resources.agencies import AgenciesResource
     from fanvue_async.resources.apps import AppsResource
     from fanvue_async.resources.chats import ChatsResource, CreatorChatsResource
@@ -67,6 +66,9 @@ class _Scoped:
     _session: Session
     _owned: Pool | None = None
     """The pool that closing this client closes."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._session.terms.description}>"
 
     @property
     def rate_limit(self) -> RateLimit | None:
@@ -169,7 +171,8 @@ class FanvueClient(_Scoped):
         access_token: the OAuth access token, or a :class:`TokenProvider` that gives one for each
             request. Default: the environment variable ``FANVUE_ACCESS_TOKEN``. Without either,
             the client serves as the root of scoped clients that bring their own.
-        base_url: where the API is; ``https``, or ``http`` on this machine.
+        base_url: where the API is; ``https``, or ``http`` on this machine. Default: the environment
+            variable ``FANVUE_BASE_URL``, then ``https://api.fanvue.com``.
         api_version: sent as ``X-Fanvue-API-Version``.
         timeout: a :class:`Timeout`, or a number of seconds for its ``total``.
         retry: when a call is tried again.
@@ -181,6 +184,8 @@ class FanvueClient(_Scoped):
         proxy: ``http://[user:password@]host:port``. The environment's proxy variables are ignored.
         user_agent: your application's name, put behind this package's in ``User-Agent``.
         on_retry: called with a :class:`RetryEvent` before each wait for a retry. It must not block.
+        allow_http: permit an ``http`` base URL on any machine, for a fake API in another container.
+            Tokens travel unencrypted then, which is logged as a warning.
 
     Raises:
         ConfigurationError: a setting cannot work. The message never quotes a token.
@@ -191,7 +196,7 @@ class FanvueClient(_Scoped):
         self,
         access_token: str | TokenProvider | None = None,
         *,
-        base_url: str = "https://api.fanvue.com",
+        base_url: str | None = None,
         api_version: str = "2025-06-26",
         timeout: Timeout | float = config.Timeout(),  # noqa: B008 - frozen
         retry: RetryPolicy = config.RetryPolicy(),  # noqa: B008 - frozen
@@ -202,6 +207,7 @@ class FanvueClient(_Scoped):
         proxy: str | None = None,
         user_agent: str | None = None,
         on_retry: Callable[[RetryEvent], None] | None = None,
+        allow_http: bool = False,
     ) -> None:
         source, name = credentials.from_environment(), credentials.ENVIRONMENT
         if access_token is not None:
@@ -209,11 +215,18 @@ class FanvueClient(_Scoped):
         secret_proxy = None if proxy is None else credentials.Secret(proxy)
         del access_token, proxy  # out of this frame, which a traceback with locals would show
         origin = Origin(
-            base_url, api_version=api_version, user_agent=user_agent, ssl=ssl, proxy=secret_proxy
+            base_url,
+            api_version=api_version,
+            user_agent=user_agent,
+            ssl=ssl,
+            proxy=secret_proxy,
+            allow_http=allow_http,
         )
         rate_limits = config.checked_rate_limits(rate_limits)
         on_wait = rate_limits.on_wait if rate_limits is not None else None
         notices = Notices(config.checked_hook(on_retry), on_wait)
+        if origin.is_plain:
+            notices.log(logging.WARNING, "tokens travel unencrypted to %s", origin.base_url)
         pool = Pool(origin, notices, limits=limits, borrowed=session, rate_limits=rate_limits)
         credential = credentials.Credential(source, name) if source else None
         timeout, retry = config.checked_timeout(timeout), config.checked_retry(retry)
@@ -369,18 +382,25 @@ class FanvueClient(_Scoped):
 
         return AppsResource(self._session)
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, drain: float = 0.0) -> None:
         """Refuse new calls, end those in flight with ClientStateError, close the connections.
 
-        It may be called again, and more than once at a time. If cancelled, call it again. On a
-        scoped client it does nothing, and a borrowed session stays open.
+        It may be called again, and more than once at a time. Whatever is cancelled meanwhile, the
+        connections are closed. On a scoped client it does nothing, and a borrowed session stays
+        open.
+
+        Args:
+            drain: seconds, up to a day, that calls under way may go on before they are ended.
 
         Raises:
-            ClientStateError: called in another event loop or process than the calls.
+            ClientStateError: called in another event loop or process than the calls. If that loop
+                is closed, the connections are dropped all the same.
+            ConfigurationError: ``drain`` is out of range.
 
         """
+        config.check_drain(drain)
         if self._owned is not None:
-            await self._owned.aclose()
+            await self._owned.aclose(drain=drain)
 
     async def __aenter__(self) -> Self:
         self._session.terms.pool.start()
@@ -516,4 +536,4 @@ class CreatorClient(_Scoped):
 def _checked_account(account: str) -> str:
     if not isinstance(account, str) or not 0 < len(account) <= _ACCOUNT_LENGTH:
         raise ConfigurationError(f"account must be a str of 1 to {_ACCOUNT_LENGTH} characters")
-    return account
+    return config.plain_text(account)

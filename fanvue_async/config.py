@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import re
 import ssl
+from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
@@ -13,14 +15,16 @@ from urllib.parse import unquote
 import attrs
 
 from fanvue_async.errors import ConfigurationError
+from fanvue_async.stores import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fanvue_async.engine.credentials import Secret
-    from fanvue_async.stores import Store
 
 _H = TypeVar("_H")
+BASE_URL = "https://api.fanvue.com"
+BASE_URL_VARIABLE = "FANVUE_BASE_URL"
+# The class below ssl.SSLContext, which truststore replaces by one of its own.
+_CONTEXT: type = ssl.SSLContext.__mro__[-2]
 _DAY = 86_400.0
 _LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
 _ORIGIN = re.compile(
@@ -36,13 +40,12 @@ _LABEL_LENGTH = 63
 
 
 def _number(
-    low: float, high: float, *, above: bool = False
+    low: float, high: float, *, above: bool = False, whole: bool = False
 ) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """Make an attrs validator for a finite number; bool is none, whatever Python says."""
+    """Make an attrs validator for a finite number; bools are rejected, although they are ints."""
     rule = f"greater than {low:g} and at most {high:g}" if above else f"from {low:g} to {high:g}"
 
     def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        whole = str(attribute.type) == "int"  # annotations are text here
         kinds = int if whole else (int, float)
         is_finite = not isinstance(value, float) or math.isfinite(value)
         if isinstance(value, bool) or not isinstance(value, kinds) or not is_finite:
@@ -86,7 +89,7 @@ class Limits:
 
     """
 
-    max_connections: int = attrs.field(default=100, validator=_number(1, 65_535))
+    max_connections: int = attrs.field(default=100, validator=_number(1, 65_535, whole=True))
     """Connections open at once; further calls wait in a queue, bounded by ``Timeout.total``."""
     keepalive_expiry: float = attrs.field(default=4.0, validator=_number(0, _DAY))
     """Seconds after which an idle connection is not used again; 0 closes each after its answer.
@@ -94,6 +97,11 @@ class Limits:
     It should be less than what the server allows; Fanvue's own limit is not documented, and
     common servers close after 5 seconds.
     """
+
+
+@attrs.frozen
+class _Drain:
+    drain: float = attrs.field(validator=_number(0, _DAY))
 
 
 @attrs.frozen
@@ -105,7 +113,7 @@ class RetryPolicy:
 
     """
 
-    max_attempts: int = attrs.field(default=3, validator=_number(1, 10))
+    max_attempts: int = attrs.field(default=3, validator=_number(1, 10, whole=True))
     """Attempts in all, the first one included."""
     wait_initial: float = attrs.field(default=0.5, validator=_number(0, _DAY))
     """Seconds: retry k waits a random time up to ``wait_initial * 2**(k - 1)``."""
@@ -158,16 +166,34 @@ class RateLimits:
     """
 
 
-def checked_base_url(text: str) -> str:
+def plain_text(value: str) -> str:
+    """Return the very text of a str, whatever its class makes of it.
+
+    What is checked must be what is sent: in Python 3.11 the ``str()`` of an enumeration's member is
+    its name.
+    """
+    return str.__str__(value)
+
+
+def base_url_from_environment() -> tuple[str, str]:
+    """Return the base URL where none is given, and where it comes from."""
+    value = os.environ.get(BASE_URL_VARIABLE)
+    return (value, BASE_URL_VARIABLE) if value else (BASE_URL, "base_url")
+
+
+def checked_base_url(text: str, name: str = "base_url", *, allow_http: bool = False) -> str:
     """Return the base URL without a trailing slash, or refuse it.
 
     Raises:
-        ConfigurationError: not an absolute https URL (http for loopback) of host, port and path.
+        ConfigurationError: not an absolute https URL of host, port and path; http is for loopback,
+            or for all hosts with ``allow_http``.
 
     """
-    name = "base_url"
+    if not isinstance(allow_http, bool):
+        raise ConfigurationError("allow_http must be True or False")
     if not isinstance(text, str):
         raise ConfigurationError(f"{name} must be a str")
+    text = plain_text(text)
     origin = _ORIGIN.match(text)
     if origin is None:
         raise ConfigurationError(
@@ -181,11 +207,18 @@ def checked_base_url(text: str) -> str:
     if not _is_reachable(origin):
         raise ConfigurationError(f"{name} must name a valid host and port")
     scheme, host, port = origin["scheme"].lower(), origin["host"].lower(), origin["port"]
-    if scheme == "http" and host not in _LOOPBACK:
+    if scheme == "http" and host not in _LOOPBACK and not allow_http:
         raise ConfigurationError(
-            f"{name} must use https; http is for 127.0.0.1, [::1] and localhost only"
+            f"{name} must use https; http is for 127.0.0.1, [::1] and localhost only, "
+            "or for a test server elsewhere with allow_http=True"
         )
     return f"{scheme}://{host}{f':{int(port)}' if port else ''}{path.rstrip('/')}"
+
+
+def is_loopback(base_url: str) -> bool:
+    """Tell whether a checked base URL is one of this machine."""
+    origin = _ORIGIN.match(base_url)
+    return origin is not None and origin["host"] in _LOOPBACK
 
 
 def _is_reachable(origin: re.Match[str]) -> bool:
@@ -228,7 +261,7 @@ def checked_api_version(text: str) -> str:
     """Return the value of the ``X-Fanvue-API-Version`` header, or refuse it."""
     if not isinstance(text, str) or not _VERSION.fullmatch(text):
         raise ConfigurationError("api_version must be a str such as '2025-06-26'")
-    return text
+    return plain_text(text)
 
 
 def checked_timeout(value: Timeout | float) -> Timeout:
@@ -238,8 +271,13 @@ def checked_timeout(value: Timeout | float) -> Timeout:
     return Timeout(total=value)
 
 
+def check_drain(seconds: float) -> None:
+    """Raise ConfigurationError unless these are seconds to wait, up to a day."""
+    _Drain(seconds)
+
+
 def checked_retry(value: RetryPolicy) -> RetryPolicy:
-    """Return the policy, or refuse what is none."""
+    """Return the policy; raise ConfigurationError unless it is a RetryPolicy."""
     if not isinstance(value, RetryPolicy):
         raise ConfigurationError("retry must be a RetryPolicy")
     return value
@@ -249,7 +287,7 @@ def checked_user_agent(text: str | None) -> str | None:
     """Return the application's part of the ``User-Agent`` header, or refuse it."""
     if text is not None and not (isinstance(text, str) and _USER_AGENT.fullmatch(text)):
         raise ConfigurationError("user_agent must be up to 256 printable ASCII characters")
-    return text
+    return text if text is None else plain_text(text)
 
 
 def checked_hook(hook: _H | None, name: str = "on_retry") -> _H | None:
@@ -266,7 +304,7 @@ def checked_ssl(context: ssl.SSLContext | None) -> ssl.SSLContext | None:
     """Return the TLS context; one that does not verify the server is refused."""
     if context is None:
         return None
-    if not isinstance(context, ssl.SSLContext):
+    if not isinstance(context, _CONTEXT):
         raise ConfigurationError("ssl must be an ssl.SSLContext")
     if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
         raise ConfigurationError("ssl must verify the server's certificate and host name")
@@ -284,7 +322,8 @@ def checked_proxy(url: Secret | None) -> tuple[str, tuple[str, str] | None] | No
 
 
 def _proxy_parts(text: object) -> tuple[str, tuple[str, str] | None] | None:
-    scheme, separator, rest = text.partition("://") if isinstance(text, str) else ("", "", "")
+    plain = plain_text(text) if isinstance(text, str) else ""
+    scheme, separator, rest = plain.partition("://")
     userinfo, at, authority = rest.rpartition("@")
     address = f"{scheme}{separator}{authority.removesuffix('/')}"
     origin = _ORIGIN.fullmatch(address)

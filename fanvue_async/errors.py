@@ -41,14 +41,12 @@ boundaries unchanged. ``error.transient`` tells whether the same call may well s
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from http.client import responses
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import attrs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
 
 
 @attrs.frozen
@@ -79,7 +77,7 @@ def _rebuild(cls: type[FanvueError], state: dict[str, Any]) -> FanvueError:
 class FanvueError(Exception):
     """Base of all errors of this package; ``str()`` of each is a sentence."""
 
-    transient: ClassVar[bool] = False
+    transient = False
     """Whether the same call may well succeed later."""
 
     message: str = ""
@@ -137,8 +135,12 @@ class TransportError(FanvueError):
     transient = True
 
 
+@attrs.define(slots=False, eq=False, auto_exc=False)
 class NotSentError(TransportError):
     """The last request never left: DNS, refused, connect timeout, TLS, refused by a proxy."""
+
+    transient: bool = attrs.field(default=True, kw_only=True)
+    """Whether it may be sent later; not with an untrusted certificate, say."""
 
 
 class NoAnswerError(TransportError):
@@ -237,6 +239,11 @@ class APIError(FanvueError):
     """Those headers of the response that hold no secret, under their usual spelling."""
     from_api: bool = attrs.field(default=True, kw_only=True)
     """False if the response is a proxy's page instead of the API's JSON."""
+
+    @property
+    def cf_ray(self) -> str | None:
+        """Cloudflare's id of the request (``CF-Ray``), for their support; or None."""
+        return self.headers.get("CF-Ray")
 
     def _summary(self) -> str:
         text = f"{self.status} {responses.get(self.status, '')}".rstrip() if self.status else ""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_origin
+from typing import Any, Generic, TypeVar, get_origin
 
 import attrs
 
 from fanvue_async.engine.memory import Memory
 from fanvue_async.engine.models import ABSENT
+from fanvue_async.engine.operation import Operation
+from fanvue_async.engine.session import Session
 from fanvue_async.errors import InvalidArgumentError, ProtocolError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping
-
-    from fanvue_async.engine.operation import Operation
-    from fanvue_async.engine.session import Session
 
 T = TypeVar("T")
 

@@ -20,7 +20,8 @@ The mark ``fake_fanvue`` takes the settings of :class:`~fanvue_async.testing.Fak
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from contextvars import Context
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,8 +31,6 @@ from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
-
-    import aiohttp
 
     from fanvue_async.client import FanvueClient
 
@@ -102,11 +101,10 @@ def _closed_with_its_loop(client: FanvueClient) -> Generator[None]:
     A fixture cannot ``await client.aclose()`` for every kind of test: pytest-asyncio and anyio end
     a test's loop before its plain fixtures, and ``asyncio.run`` ends it within the test. But all
     of them let the loop's asynchronous generators come to their end first (PEP 525). A loop that
-    goes on, such as one of a whole module, is used here for the last time.
+    goes on, such as one of a whole module or one on a thread, is used here for the last time.
     """
-    pool = client._session.terms.pool  # noqa: SLF001 - of this package
-    open_pool = pool.open
-    closers: list[tuple[asyncio.AbstractEventLoop, AsyncGenerator[None, None]]] = []
+    loops: list[asyncio.AbstractEventLoop] = []
+    starting: list[asyncio.Task[None]] = []
 
     async def close_at_the_end() -> AsyncGenerator[None, None]:
         try:
@@ -114,15 +112,17 @@ def _closed_with_its_loop(client: FanvueClient) -> Generator[None]:
         finally:
             await client.aclose()
 
-    def open_and_register() -> aiohttp.ClientSession:
-        closer = close_at_the_end()
-        with suppress(StopIteration):  # it stands at its yield then, known to the loop
-            closer.asend(None).send(None)
-        closers.append((asyncio.get_running_loop(), closer))
-        return open_pool()
+    def close_with_loop() -> None:
+        loop = asyncio.get_running_loop()
+        loops.append(loop)
+        starting.append(loop.create_task(anext(close_at_the_end()), context=Context()))
 
-    pool.open = open_and_register  # type: ignore[method-assign] # of this one object
+    client._session.terms.pool.when_opened = close_with_loop  # noqa: SLF001 - of this package
     yield
-    for loop, closer in closers:
-        if not loop.is_closed():
-            loop.run_until_complete(closer.aclose())
+    for loop in loops:
+        if loop.is_closed():
+            continue
+        if loop.is_running():
+            asyncio.run_coroutine_threadsafe(client.aclose(), loop).result()
+        else:
+            loop.run_until_complete(client.aclose())

@@ -33,7 +33,7 @@ class Response:
 
     status: int
     """HTTP status code, from 200 to 299."""
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(hash=False)
     """The response's headers; names compare without case."""
     content: bytes
     """The body, decompressed."""
@@ -45,12 +45,14 @@ class Response:
     """The call, such as ``"GET /chats"``."""
 
     def json(self) -> Any:
-        """Decode the body.
+        """Decode the body; of a 204 and of any other empty body, None.
 
         Raises:
             DecodeError: it is not JSON in UTF-8.
 
         """
+        if not self.content:
+            return None
         try:
             return wire.loads(self.content)
         except wire.MalformedBodyError as error:
@@ -73,6 +75,7 @@ def raw_request(  # noqa: PLR0913 - the sides of a request, from one caller
     creator: str | None,
 ) -> Request[Response]:
     """Make the request of ``client.request``."""
+    method, path = _plain(method), _plain(path)
     if not isinstance(method, str) or method.upper() not in IDEMPOTENT:
         raise InvalidArgumentError(f"method must be one of {', '.join(IDEMPOTENT)}")
     if not isinstance(path, str) or not config.is_safe_path(path):
@@ -98,6 +101,11 @@ def raw_request(  # noqa: PLR0913 - the sides of a request, from one caller
         None if json is None else encode_json(json, name),
         creator=bucket_of(path),
     )
+
+
+def _plain(value: str) -> str:
+    """Return the very text of a str; what is something else is refused by its own check."""
+    return config.plain_text(value) if isinstance(value, str) else value
 
 
 def _response(answer: Answer, operation: str) -> Response:

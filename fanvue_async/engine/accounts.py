@@ -13,6 +13,7 @@ from fanvue_async.engine.retry import Quota
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from fanvue_async.engine.credentials import Bearer
     from fanvue_async.errors import RateLimit
 
 _K = TypeVar("_K")
@@ -46,6 +47,7 @@ class Accounts:
         self._shared_quota = Quota.of_pool(clock)
         self._quotas: OrderedDict[str, Quota] = OrderedDict()
         self._buckets: OrderedDict[tuple[str, str | None], Bucket] = OrderedDict()
+        self._refused: OrderedDict[str, None] = OrderedDict()
 
     def bucket(self, account: str, creator: str | None) -> Bucket:
         """Return the bucket that a request counts in, new if it was not used lately."""
@@ -59,6 +61,14 @@ class Accounts:
     def find(self, account: str, creator: str | None) -> Bucket | None:
         """Return the bucket if it was used lately."""
         return self._buckets.get((account, creator))
+
+    def note_refused(self, bearer: Bearer) -> None:
+        """Remember a provider's token that the API answered with 401."""
+        _kept(self._refused, bearer.digest, None)
+
+    def is_refused(self, bearer: Bearer) -> bool:
+        """Tell whether the API has refused that token to any call of this pool."""
+        return bearer.digest in self._refused
 
     def _quota(self, account: str) -> Quota:
         quota = self._quotas.get(account)

@@ -5,10 +5,12 @@ The class is decided by the status and by the shape of the body, never by its wo
 
 from __future__ import annotations
 
+import html
 import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from multidict import istr
 
 from fanvue_async import errors
 from fanvue_async.engine import wire
@@ -45,6 +47,12 @@ _KEPT_HEADERS = (
     REMAINING,
     RESET,
     "X-Request-Id",
+)
+
+_MITIGATED = istr("cf-mitigated")
+_TITLES = tuple(
+    re.compile(rf"<{element}\b[^<>]*>([^<]*)</{element}>", re.IGNORECASE)
+    for element in ("title", "h1")
 )
 
 _BY_STATUS: dict[int, type[errors.APIError]] = {
@@ -95,10 +103,11 @@ def api_error(
         maybe_processed=maybe_processed,
         status=answer.status,
         body=body,
-        retry_after=retry_after(headers.get("Retry-After")),
+        retry_after=retry_after(headers, answer.status),
         rate_limit=rate_limit_of(report_in(headers)),
         request_id=kept.get("X-Request-Id"),
         headers=kept,
+        from_api=_is_from_api(answer.content, body, headers),
         **fields,
     )
 
@@ -125,13 +134,29 @@ def _class_of(
     return _BY_STATUS.get(status, errors.APIError), {}
 
 
+def _is_from_api(content: bytes, body: Any, headers: Mapping[str, str]) -> bool:
+    """Tell whether the API itself responded: with JSON, or with nothing, but not with a page."""
+    if _MITIGATED in headers:  # Cloudflare's challenge, in whatever form
+        return False
+    return not content or isinstance(body, dict | list)
+
+
 def _message(body: Any) -> str:
-    """Find the API's words in a body of any of its documented shapes."""
+    """Find the words of a body: of the API's documented shapes, of RFC 9457, or of a page."""
     if isinstance(body, str):
-        return clean(body, _MESSAGE_LENGTH)
+        return clean(_title(body) if body.lstrip().startswith("<") else body, _MESSAGE_LENGTH)
     fields = wire.fields_of(body)
     said = wire.items_of(fields.get("errors")) or [fields.get("error"), fields.get("message")]
-    return clean(": ".join(_texts(said)), _MESSAGE_LENGTH)
+    texts = _texts(said) or _texts([fields.get("title"), fields.get("detail")])
+    return clean(": ".join(texts), _MESSAGE_LENGTH)
+
+
+def _title(page: str) -> str:
+    """Find the title of an HTML page, or else its heading."""
+    for element in _TITLES:
+        if match := element.search(page):
+            return " ".join(html.unescape(match[1]).split())
+    return ""
 
 
 def _texts(values: list[Any]) -> tuple[str, ...]:

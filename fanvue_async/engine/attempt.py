@@ -6,14 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from fanvue_async import errors
-from fanvue_async.engine.exchange import Exchange, Failure
+from fanvue_async.engine.answers import Answer
+from fanvue_async.engine.exchange import Exchange
+from fanvue_async.engine.failures import Failure
 from fanvue_async.engine.transport import RequestBody, content_headers
 from fanvue_async.engine.waits import Scope, Timer
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from fanvue_async.engine.answers import Answer
     from fanvue_async.engine.judgement import Judgement
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.retry import Outcome
@@ -26,9 +27,6 @@ _NO_TOKEN = Failure(
     errors.ConfigurationError,
     "no access token: pass one to FanvueClient or with_options(), or set FANVUE_ACCESS_TOKEN",
 )
-_BAD_TOKEN = Failure(
-    errors.ConfigurationError, "the token provider returned no valid token (RFC 6750)"
-)
 _CLOSED = Failure(errors.ClientStateError, "the client was closed during the call")
 
 
@@ -39,6 +37,7 @@ class Attempt(Generic[T]):
         "_bounded_by_attempt",
         "_deadline",
         "_has_slot",
+        "_is_under_way",
         "_judgement",
         "_pool",
         "_request",
@@ -56,6 +55,7 @@ class Attempt(Generic[T]):
         self._turn = turn
         self._deadline = 0.0
         self._has_slot = False
+        self._is_under_way = False
         self._bounded_by_attempt = False  # whether its timer ends the attempt before the deadline
 
     async def run(self, deadline: float) -> Outcome[T]:
@@ -65,7 +65,7 @@ class Attempt(Generic[T]):
         self._deadline = deadline
         started = pool.clockwork.clock()
         remaining = deadline - started
-        if refusal := pool.refusal():
+        if refusal := pool.refusal(under_way=self._is_under_way):
             return judgement.failed(Failure(errors.ClientStateError, refusal))
         if remaining <= 0:
             return judgement.failed(self._deadline_exceeded())
@@ -73,6 +73,7 @@ class Attempt(Generic[T]):
         needs_token = self._request.headers is None
         if needs_token and credential is None:
             return judgement.failed(_NO_TOKEN)
+        self._is_under_way = True
         http = pool.http or pool.open()
         judgement.bearer = credential.fixed if needs_token and credential is not None else None
         is_ready = judgement.bearer is not None or not needs_token
@@ -102,49 +103,74 @@ class Attempt(Generic[T]):
             if self._turn is not None:
                 left = judgement.left
                 self._turn.end(judgement.bearer, result, was_sent=left, started=started)
-        return judgement.judge(result or self._interrupted(), started)
+        return judgement.judge(self._result(result), started)
 
     async def _get_ready(self, scope: Scope) -> Failure | None:
         """Get a token, wait for the rate limit and a connection, then arm the attempt's clock."""
-        terms, judgement = self._terms, self._judgement
-        if judgement.bearer is None and self._request.headers is None:
-            assert terms.credential is not None
-            judgement.bearer = await terms.credential.fetch()
-            if scope.expired:  # and the provider swallowed the cancel
-                raise asyncio.CancelledError
-            if judgement.bearer is None:
-                return _BAD_TOKEN
-        turn = self._turn
-        if turn is not None and not turn.is_taken:
-            again = judgement.attempts > 0
-            failure = await turn.take(judgement.bearer, self._deadline, again=again)
-            if failure is not None:
+        terms, slots = self._terms, self._pool.slots
+        while True:
+            if failure := await self._get_token(scope) or await self._take_turn():
                 return failure
-        slots = self._pool.slots
-        if not slots.take():
-            await slots.wait()
-        self._has_slot = True
+            if not slots.take():
+                await slots.wait()
+            self._has_slot = True
+            if not self._is_token_refused():
+                break
+            # It grew old while the call waited. Another one is asked for, but not in here, where a
+            # slow provider would hold the connections of other accounts up.
+            self._has_slot = False
+            slots.release()
+            self._judgement.bearer = None
         if terms.bounds.timeout.attempt < self._deadline - self._pool.clockwork.now():
             self._bounded_by_attempt = True
             scope.change_to(terms.bounds.attempt_timer)
         return None
 
+    async def _get_token(self, scope: Scope) -> Failure | None:
+        """Ask the provider, if there is one and it has not been asked yet."""
+        judgement, credential = self._judgement, self._terms.credential
+        if judgement.bearer is not None or self._request.headers is not None:
+            return None
+        assert credential is not None
+        fetched = await credential.fetch()
+        if scope.expired:  # and the provider swallowed the cancel
+            raise asyncio.CancelledError
+        if isinstance(fetched, Failure):
+            return fetched
+        judgement.bearer = fetched
+        return None
+
+    async def _take_turn(self) -> Failure | None:
+        """Wait for the rate limit, if calls do."""
+        turn, judgement = self._turn, self._judgement
+        if turn is None or turn.is_taken:
+            return None
+        return await turn.take(judgement.bearer, self._deadline, again=judgement.attempts > 0)
+
+    def _is_token_refused(self) -> bool:
+        """Tell whether a provider's token was answered with 401 while this call waited."""
+        bearer, credential = self._judgement.bearer, self._terms.credential
+        if bearer is None or credential is None or credential.fixed is not None:
+            return False
+        return self._pool.accounts.is_refused(bearer)
+
     async def _exchange(self, http: aiohttp.ClientSession) -> Answer | Failure:
         request, judgement, pool = self._request, self._judgement, self._pool
         if not request.target.startswith("/"):
             http = pool.foreign()
-        body = RequestBody(
-            request.body, content_headers(request.content_type), pool.used_connections
-        )
+        body = RequestBody(request.body, content_headers(request.content_type), pool.connections)
         url = pool.origin.url(request.target)
         exchange = judgement.exchange = Exchange(http, request.method, url, body)
-        headers = request.headers if judgement.bearer is None else judgement.bearer.headers
+        # A copy for each request: tracers write into what aiohttp is given.
+        headers = request.headers if judgement.bearer is None else judgement.bearer.headers.copy()
         return await exchange.run(headers, self._terms.options)
 
-    def _interrupted(self) -> Answer | Failure:
-        """Tell what an attempt came to that our own clock or ``aclose`` ended."""
-        if self._pool.scopes.closing:
+    def _result(self, result: Answer | Failure | None) -> Answer | Failure:
+        """Tell what an attempt came to, also if our own clock or ``aclose`` ended it."""
+        if self._pool.scopes.ended and not isinstance(result, Answer):
             return _CLOSED
+        if result is not None:
+            return result
         exchange = self._judgement.exchange
         if exchange is not None and exchange.answer is not None:
             return exchange.answer  # an error's body that never ended: the status decides

@@ -79,11 +79,11 @@ class Call(Generic[T]):
         """Wait a 429 out if the client is to; that takes no attempt and no quota."""
         turn, judgement = self._turn, self._judgement
         while turn is not None and isinstance(outcome.error, errors.RateLimitError):
-            if not judgement.was_tried:  # it was not even sent, since waiting is in vain
+            if judgement.exchange is None:  # it was not even sent, since waiting is in vain
                 return outcome
             turn.refuse(judgement.bearer, outcome.error.retry_after)
             following = await self._attempt.run(self._deadline)
-            if not judgement.was_tried:  # the API's own word says more
+            if judgement.exchange is None:  # the API's own word says more
                 return outcome
             outcome = following
         return outcome
@@ -112,6 +112,7 @@ class Call(Generic[T]):
         if credential is None or credential.fixed is not None or refused is None:
             return outcome
         self._reauthenticated = True
+        self._pool.accounts.note_refused(refused)
         await self._bounded(partial(credential.renew, refused))
         return await self._attempt.run(self._deadline)
 
@@ -120,7 +121,7 @@ class Call(Generic[T]):
 
         If either comes, the next attempt finds it so and ends the call.
         """
-        if self._pool.scopes.closing:  # which has ended all waits by now and would miss this one
+        if self._pool.scopes.ended:  # which has ended all waits by now and would miss this one
             return
         clockwork = self._pool.clockwork
         with Scope(self._pool.scopes, Timer(self._deadline - clockwork.now())) as scope:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
 import re
 from hashlib import sha256
@@ -9,7 +11,8 @@ from typing import Any, NoReturn, Protocol
 
 from multidict import CIMultiDict, istr
 
-from fanvue_async.errors import ConfigurationError
+from fanvue_async.engine.failures import Failure
+from fanvue_async.errors import ConfigurationError, TokenError
 
 ENVIRONMENT = "FANVUE_ACCESS_TOKEN"
 _AUTHORIZATION = istr("Authorization")
@@ -17,6 +20,10 @@ _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 # What JSON may put before or in place of a character of a token.
 _ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4}))?")
 _RULE = "must be a token of RFC 6750: letters, digits and -._~+/ with optional = at the end"
+_BEARER = re.compile(r"\s*bearer\s", re.IGNORECASE)
+_SHORT = 8  # characters of a token below which it may be a part of a word
+_BAD_TOKEN = Failure(ConfigurationError, "the token provider returned no valid token (RFC 6750)")
+_CANCELLED = Failure(TokenError, "the token provider was cancelled from outside of the call")
 _NO_PICKLE = "what holds a token cannot be pickled or copied"
 
 
@@ -31,7 +38,8 @@ class TokenProvider(Protocol):
     async def get_token(self) -> str:
         """Return the access token to send now.
 
-        Asked once for each request, so keep it at hand; and cancelled with the call that asks.
+        Asked for each request, so keep it at hand; and cancelled with the call that asks. A
+        CancelledError that comes from elsewhere is a TokenError, after it was asked once more.
         """
         ...  # pragma: no cover - a Protocol's body never runs
 
@@ -65,20 +73,28 @@ class Bearer:
     Its repr is that of ``object``; never let it be an attrs class.
     """
 
-    __slots__ = ("account", "headers", "token")
+    __slots__ = ("_pattern", "digest", "headers", "token")
 
     def __init__(self, token: str) -> None:
         self.token: str = token
         self.headers: CIMultiDict[str] = CIMultiDict({_AUTHORIZATION: f"Bearer {token}"})
-        self.account: str = sha256(token.encode()).hexdigest()
+        self.digest: str = sha256(token.encode()).hexdigest()
+        """Names the token without telling it; the account, where none is named."""
+        self._pattern: re.Pattern[str] | None = None
 
     def redact(self, text: str) -> str:
-        """Take the token out of foreign text, also where JSON escapes some of its characters."""
-        text = text.replace(self.token, "[token]")
+        """Take the token out of foreign text, also where JSON escapes some of its characters.
+
+        A short one only where it stands alone: it may be a part of many words.
+        """
+        if self._pattern is None:
+            alone = r"(?<!\w){}(?!\w)" if len(self.token) < _SHORT else "{}"
+            self._pattern = re.compile(alone.format(re.escape(self.token)))
+        text = self._pattern.sub("[token]", text)
         if "\\" not in text:
             return text
         plain = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)) if escape[1] else "", text)
-        return plain.replace(self.token, "[token]") if self.token in plain else text
+        return self._pattern.sub("[token]", plain) if self._pattern.search(plain) else text
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NO_PICKLE)
@@ -89,7 +105,7 @@ class Bearer:
 
 
 class Credential:
-    """What one client or view authorizes its requests with: a fixed token or a provider."""
+    """What one client authorizes its requests with: a fixed token or a provider."""
 
     __slots__ = ("_bearer", "_provider", "fixed")
 
@@ -107,48 +123,93 @@ class Credential:
         if isinstance(source.reveal(), str):
             self._bearer = self.fixed = _bearer(source)
             if self.fixed is None:
-                raise ConfigurationError(f"{name} {_RULE}")
-        elif _is_provider(source.reveal()):
-            self._provider = source.reveal()
-        else:
+                hint = "; leave out 'Bearer '" if _BEARER.match(source.reveal()) else ""
+                raise ConfigurationError(f"{name} {_RULE}{hint}")
+        elif not _is_provider(source.reveal()):
             raise ConfigurationError(f"{name} must be a str or a TokenProvider")
+        elif plain := _plain_method(source.reveal()):
+            raise ConfigurationError(f"{name}: a TokenProvider's {plain} must be an async def")
+        else:
+            self._provider = source.reveal()
 
     def account_of(self, bearer: Bearer) -> str:
         """Return the account as the provider names it, else the digest of the token."""
         if self._provider is None:
-            return bearer.account
-        return self.named_account or bearer.account
+            return bearer.digest
+        return self.name or bearer.digest
 
     @property
     def account(self) -> str | None:
         """The account of the token known last; None if none is known yet."""
-        return self.named_account or (self._bearer.account if self._bearer else None)
+        return self.name or (self._bearer.digest if self._bearer else None)
 
     @property
-    def named_account(self) -> str | None:
+    def name(self) -> str | None:
         """The account as the provider names it now, which may be at any time."""
         named = getattr(self._provider, "account", None)
         return named if isinstance(named, str) else None
 
-    async def fetch(self) -> Bearer | None:
-        """Ask the provider for its token; None if what it gave is no valid one."""
+    async def fetch(self) -> Bearer | Failure:
+        """Ask the provider for its token, once more if it was cancelled by nobody of this call."""
+        for _ in range(2):
+            cancels = _cancels()
+            try:
+                return await self._ask()
+            except asyncio.CancelledError:
+                if _cancels() > cancels:
+                    raise
+        return _CANCELLED
+
+    async def _ask(self) -> Bearer | Failure:
         assert self._provider is not None
-        secret = Secret(await self._provider.get_token())
+        asking: Any = self._provider.get_token()
+        if not inspect.isawaitable(asking):
+            return _BAD_TOKEN
+        secret = Secret(await asking)
         if self._bearer is None or not self._bearer.has(secret):
             self._bearer = _bearer(secret)
-        return self._bearer
+        return self._bearer or _BAD_TOKEN
 
     async def renew(self, refused: Bearer) -> None:
         """Tell the provider that the API refused its token."""
         assert self._provider is not None
-        await self._provider.invalidate(refused.token)
+        telling: Any = self._provider.invalidate(refused.token)
+        cancels = _cancels()
+        try:
+            if inspect.isawaitable(telling):
+                await telling
+        except asyncio.CancelledError:
+            if _cancels() > cancels:
+                raise
+
+
+def _cancels() -> int:
+    """Count the cancels that somebody asked this task for, the call's own included.
+
+    Others come out of something that calls share, such as a refresh that one of them ended.
+    """
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
+
+
+def _plain_method(provider: Any) -> str | None:
+    """Return the method of a provider that is a plain function, whose result can't be awaited."""
+    for name in ("get_token", "invalidate"):
+        method = inspect.unwrap(getattr(provider, name))
+        function = getattr(method, "__func__", method)
+        if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
+            continue  # of what is no function, only its result can tell
+        if function.__annotations__.get("return", "str") in {str, None, "str", "None"}:
+            return name
+    return None
 
 
 def _bearer(source: Secret) -> Bearer | None:
     token = source.reveal()
-    if not isinstance(token, str) or not _B64TOKEN.fullmatch(token):
+    if not isinstance(token, str):
         return None
-    return Bearer(token)
+    token = str.__str__(token)  # what is checked is what is sent: a subclass may have its own ideas
+    return Bearer(token) if _B64TOKEN.fullmatch(token) else None
 
 
 def _is_provider(value: object) -> bool:

@@ -21,6 +21,10 @@ LIMIT = istr("X-RateLimit-Limit")
 REMAINING = istr("X-RateLimit-Remaining")
 RESET = istr("X-RateLimit-Reset")
 
+_RETRY_AFTER = istr("Retry-After")
+_TOO_MANY_REQUESTS = 429
+
+_RESET_TIME = re.compile(r"[0-9]{1,11}")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _REPORT = re.compile(r"[0-9]{1,9} [0-9]{1,9} [0-9]{1,11}")
 
@@ -51,18 +55,26 @@ def rate_limit_of(report: str | None) -> RateLimit | None:
     return RateLimit(limit, remaining, datetime.fromtimestamp(reset, UTC))
 
 
-def retry_after(value: str | None) -> float | None:
-    """Read a ``Retry-After`` header (RFC 9110, 10.2.3) into seconds from now.
+def retry_after(headers: Mapping[str, str], status: int) -> float | None:
+    """Read how many seconds a response asks to wait: ``Retry-After`` (RFC 9110, 10.2.3).
 
     Only what the RFC allows counts: one to nine ASCII digits or an HTTP-date (a past one gives
-    0). ``float()`` would accept ``nan`` and ``inf``, and sleeping for those never ends.
+    0). ``float()`` would accept ``nan`` and ``inf``, and sleeping for those never ends. A 429 that
+    lacks it says so with its rate limit. Times are compared with the response's own ``Date``: the
+    server's clock may go differently than ours.
     """
-    if value is None:
-        return None
+    value = headers.get(_RETRY_AFTER, "")
     if _NUMBER.fullmatch(value):
         return float(value)
-    moment = _http_date(value)
-    return None if moment is None else max(0.0, moment.timestamp() - time.time())
+    date = _http_date(value)
+    moment = None if date is None else date.timestamp()
+    if moment is None and status == _TOO_MANY_REQUESTS and headers.get(REMAINING) == "0":
+        reset = headers.get(RESET, "")
+        moment = float(reset) if _RESET_TIME.fullmatch(reset) else None
+    if moment is None:
+        return None
+    now = date_of(headers)
+    return max(0.0, moment - (time.time() if now is None else now))
 
 
 @lru_cache(maxsize=8)  # the responses of one second say the same

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from fanvue_async import errors
 from fanvue_async.engine import wire
 from fanvue_async.engine.answers import Answer, api_error
-from fanvue_async.engine.exchange import Exchange, Failure
+from fanvue_async.engine.failures import Failure
 from fanvue_async.engine.notices import logger
 from fanvue_async.engine.retry import TRANSIENT_STATUSES, Outcome, may_repeat
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fanvue_async.config import RetryPolicy
     from fanvue_async.engine.accounts import Bucket
     from fanvue_async.engine.credentials import Bearer
+    from fanvue_async.engine.exchange import Exchange
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.pool import Pool
 
@@ -57,11 +58,6 @@ class Judgement(Generic[T]):
         self.unauthorized = False
 
     @property
-    def was_tried(self) -> bool:
-        """Whether the newest attempt got as far as an exchange."""
-        return self.exchange is not None
-
-    @property
     def left(self) -> bool:
         """Whether any byte of the newest attempt was given to the network."""
         return self.exchange is not None and self.exchange.body.left
@@ -92,6 +88,8 @@ class Judgement(Generic[T]):
         """Make the error of an attempt that brought no usable response."""
         left = self.left
         self._note_sent(sent=left)
+        if failure.unexpected is not None:
+            self._pool.notices.unexpected(self._request.name, failure.cause, failure.unexpected)
         error = failure.error(
             failure.message,
             operation=self._request.name,
@@ -129,7 +127,8 @@ class Judgement(Generic[T]):
         return self.bearer.redact(text) if self.bearer is not None else text
 
     def _log(self, result: Answer | Failure, started: float) -> None:
-        logger.debug(
+        self._pool.notices.log(
+            logging.DEBUG,
             "%s -> %s in %.0f ms, attempt %d",
             self._request.name,
             result.status if isinstance(result, Answer) else result.error.__name__,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import sys
+import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
 from multidict import istr
 
+from fanvue_async.engine.failures import PASSING
 from fanvue_async.engine.headers import clean
 
 if TYPE_CHECKING:
@@ -51,31 +56,56 @@ class Notices:
         self._on_wait = on_wait
         self._deprecation_told = False
         self._hook_failure_told = False
+        self._unexpected_told = False
+        self._log_failure_told = False
+
+    def log(self, level: int, message: str, *values: object) -> None:
+        """Log; handlers and filters are the application's, whose bugs change no call's result.
+
+        As logging itself does with a handler that fails, a filter that does is reported once on
+        standard error, unless ``logging.raiseExceptions`` is off.
+        """
+        try:
+            logger.log(level, message, *values)
+        except PASSING:
+            raise
+        except BaseException:  # noqa: BLE001 - see above
+            if not self._log_failure_told and logging.raiseExceptions:
+                self._log_failure_told = True
+                with suppress(Exception):  # there may be no standard error
+                    print("fanvue_async could not log:", file=sys.stderr)  # noqa: T201 - see above
+                    traceback.print_exc(limit=-4)
+
+    def unexpected(self, operation: str, kind: str | None, frames: str) -> None:
+        """Log the first exception that nobody foresaw: its class and where it came through."""
+        if not self._unexpected_told:
+            self._unexpected_told = True
+            self.log(
+                logging.ERROR,
+                "%s met an unexpected %s, which came through%s\nfurther ones are not logged",
+                operation,
+                kind,
+                frames,
+            )
 
     def retry(self, event: RetryEvent) -> None:
         """Log the retry and call the user's hook; one that raises is logged once and ignored."""
-        logger.warning(
+        self.log(
+            logging.WARNING,
             "%s failed (%s), attempt %d; next in %.2f s",
             event.operation,
             event.status or event.error,
             event.attempt,
             event.wait,
         )
-        if self._on_retry is None:
-            return
-        try:
-            self._on_retry(event)
-        except Exception as error:  # noqa: BLE001 - a bug of the user's must not change the result
-            self._tell_hook_failure("on_retry", error)
+        if self._on_retry is not None:
+            self._call_hook("on_retry", self._on_retry, event)
 
     def rate_limit_wait(self, bucket: str, seconds: float) -> None:
         """Call the user's hook before a call waits for its bucket; one that raises is ignored."""
-        logger.debug("waiting %.2f s for the rate limit", seconds)
+        self.log(logging.DEBUG, "waiting %.2f s for the rate limit", seconds)
         if self._on_wait is not None:
-            try:
-                self._on_wait(bucket, seconds)
-            except Exception as error:  # noqa: BLE001 - likewise
-                self._tell_hook_failure("on_wait", error)
+            self._call_hook("on_wait", self._on_wait, bucket, seconds)
 
     def deprecation(
         self, headers: Mapping[str, str], version: str, redact: Callable[[str], str]
@@ -87,7 +117,8 @@ class Notices:
         if self._deprecation_told or not (_DEPRECATION in headers or _SUNSET in headers):
             return
         self._deprecation_told = True
-        logger.warning(
+        self.log(
+            logging.WARNING,
             "API version %s is deprecated (Deprecation: %s, Sunset: %s, next version: %s)",
             version,
             *(
@@ -96,9 +127,21 @@ class Notices:
             ),
         )
 
-    def _tell_hook_failure(self, name: str, error: Exception) -> None:
-        if not self._hook_failure_told:
-            self._hook_failure_told = True
-            logger.error(
-                "the %s hook raised; further failures are not logged", name, exc_info=error
-            )
+    def _call_hook(self, name: str, hook: Callable[..., object], *values: object) -> None:
+        """Call the user's code; whatever it raises changes no call's result."""
+        try:
+            returned = hook(*values)
+            if inspect.iscoroutine(returned):
+                returned.close()
+                raise TypeError(f"{name} must be a plain function")  # noqa: TRY301 - told below
+        except PASSING:
+            raise
+        except BaseException:  # noqa: BLE001 - see above
+            if not self._hook_failure_told:
+                self._hook_failure_told = True
+                self.log(
+                    logging.ERROR,
+                    "the %s hook raised; further failures are not logged\n%s",
+                    name,
+                    traceback.format_exc(),
+                )

@@ -220,15 +220,16 @@ def snake(name: str) -> str:
 def _path_text(value: object, argument: str, name: str) -> str:
     """Encode a word of a path; one that is only dots would be resolved away."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:d}"
+        return _query_text(argument, value, name)
     if not isinstance(value, str) or not 0 < len(value) <= _TEXT_LENGTH:
         raise InvalidArgumentError(
             f"{argument} must be a str of 1 to {_TEXT_LENGTH} characters", operation=name
         )
     if not wire.is_unicode(value):
         raise InvalidArgumentError(f"{argument} must be valid Unicode", operation=name)
-    encoded = quote(str.__str__(value), safe="")
-    return encoded if value.strip(".") else encoded.replace(".", "%2E")
+    text = str.__str__(value)
+    encoded = quote(text, safe="")
+    return encoded if text.strip(".") else encoded.replace(".", "%2E")
 
 
 def encode_json(json: object, name: str) -> bytes:
@@ -245,15 +246,27 @@ def encode_json(json: object, name: str) -> bytes:
         return wire.dumps(json)
     except (TypeError, ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, TypeError) else type(error).__name__
-    for key, value in (
-        cast("dict[object, object]", json) if isinstance(json, dict) else {}
-    ).items():
-        try:
-            wire.dumps(value)
-        except (TypeError, ValueError, RecursionError):
-            reason = f"{key}: {_kind(value)}"
-            break
+    where, what = _culprit(json)
+    if where:
+        reason = f"{where}: {_kind(what)}"
     raise InvalidArgumentError(f"json cannot be written as JSON ({reason})", operation=name)
+
+
+def _culprit(value: object, where: str = "", depth: int = 8) -> tuple[str, object]:
+    """Find what cannot be written, and its place, such as ``.users[0].born``."""
+    inner: list[tuple[str, object]] = []
+    if isinstance(value, dict):
+        fields = cast("dict[object, object]", value)
+        inner = [(f"{where}.{key}" if where else f"{key}", item) for key, item in fields.items()]
+    elif isinstance(value, list | tuple):
+        items = cast("list[object]", value)
+        inner = [(f"{where}[{number}]", item) for number, item in enumerate(items)]
+    for place, item in inner if depth else ():
+        try:
+            wire.dumps(item)
+        except (TypeError, ValueError, RecursionError):
+            return _culprit(item, place, depth - 1)
+    return where, cast("object", value)
 
 
 def encode_query(query: Mapping[str, object], name: str, commas: tuple[str, ...] = ()) -> str:
@@ -268,11 +281,13 @@ def encode_query(query: Mapping[str, object], name: str, commas: tuple[str, ...]
         if value is None or isinstance(value, EllipsisType):
             continue
         if not isinstance(key, str) or not wire.is_unicode(key):
-            raise InvalidArgumentError("the keys of a query must be valid text", operation=name)
+            raise InvalidArgumentError(
+                f"the keys of a query must be valid text, not {_kind(key)}", operation=name
+            )
         is_list = isinstance(value, list | tuple | set | frozenset)
         items = cast("list[object]", value) if is_list else [value]
         texts = [quote(_query_text(key, item, name), safe="") for item in items]
-        encoded = quote(key, safe="")
+        encoded = quote(str.__str__(key), safe="")
         if key in commas:
             texts = [",".join(texts)] if texts else []
         pairs.extend(f"{encoded}={text}" for text in texts)
@@ -300,4 +315,4 @@ def _kind(value: object) -> str:
         return f"a number that JSON cannot hold ({type(value).__name__})"
     if getattr(value, "tzinfo", ...) is None:
         return "a datetime without a time zone"
-    return f"a {type(value).__name__}"
+    return f"a value of type {type(value).__name__}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import ssl as ssl_module
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,24 +15,29 @@ from fanvue_async import config
 from fanvue_async.version import __version__
 
 if TYPE_CHECKING:
-    import ssl as ssl_module
-
     from fanvue_async.engine.credentials import Secret
+
+_CONTEXT_AT_IMPORT = ssl_module.SSLContext
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class Origin:
     """An API's address and how requests reach it; without a repr, for it knows passwords."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings of the client, from one caller
         self,
-        base_url: str,
+        base_url: str | None,
         *,
         api_version: str | None,
         user_agent: str | None,
         ssl: ssl_module.SSLContext | None,
         proxy: Secret | None,
+        allow_http: bool = False,
     ) -> None:
-        self.base_url: str = config.checked_base_url(base_url)
+        name = "base_url"
+        if base_url is None:
+            base_url, name = config.base_url_from_environment()
+        self.base_url: str = config.checked_base_url(base_url, name, allow_http=allow_http)
         self.api_version: str = ""
         """The version of the API that is asked for; empty for a server that knows none."""
         self.headers: dict[str, str] = {
@@ -49,6 +56,23 @@ class Origin:
         if self.base_url.startswith("http:"):  # aiohttp sends a proxy's headers to tunnels only
             self.headers.update(self.options.get("proxy_headers", {}))
         self.url = lru_cache(maxsize=64)(self._url)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether tokens travel unencrypted to another machine."""
+        return self.base_url.startswith("http:") and not config.is_loopback(self.base_url)
+
+    def own_context(self) -> ssl_module.SSLContext | None:
+        """Make a TLS context if aiohttp's own, made when it was imported, is out of date.
+
+        Since then, ``SSL_CERT_FILE`` may have been set, or truststore injected.
+        """
+        has_changed = ssl_module.SSLContext is not _CONTEXT_AT_IMPORT or any(
+            os.environ.get(name) for name in _CERTIFICATES
+        )
+        if self.options.get("ssl") is not None or not has_changed:
+            return None
+        return ssl_module.create_default_context()
 
     def _url(self, target: str) -> URL:
         """Return the address of an encoded path below the base URL, or of an absolute URL."""

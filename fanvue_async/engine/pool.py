@@ -7,7 +7,6 @@ import os
 import random
 import time
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 import aiohttp
 import attrs
@@ -16,14 +15,12 @@ from fanvue_async import config
 from fanvue_async.engine.accounts import Accounts
 from fanvue_async.engine.gate import gates_of
 from fanvue_async.engine.memory import Sends
-from fanvue_async.engine.transport import Connector, loop_of
+from fanvue_async.engine.transport import Connections, Connector, abandon, loop_of
 from fanvue_async.engine.waits import Scopes, Slots
 from fanvue_async.errors import ClientStateError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-
-    from aiohttp.base_protocol import BaseProtocol
 
     from fanvue_async.engine.gate import Gates
     from fanvue_async.engine.notices import Notices
@@ -31,6 +28,10 @@ if TYPE_CHECKING:
 
 _NO_LOOP = "the client needs a running event loop of the process that it was made in"
 _ELSEWHERE = "the client belongs to another event loop or process; make one there"
+_TOO_LATE = (
+    "the client's event loop is closed, so its connections were dropped; "
+    "close a client in the event loop of its calls"
+)
 _BORROWED_CLOSED = "the session that the client borrowed is closed"
 
 
@@ -64,16 +65,18 @@ class Pool:
         self.clockwork: Clockwork = Clockwork()
         self.accounts: Accounts = Accounts(self.clockwork.now)
         self.sends: Sends = Sends(self.clockwork.now)
-        self.used_connections: WeakSet[BaseProtocol] = WeakSet()
         self.gates: Gates | None = gates_of(rate_limits, self.clockwork.now)
         """Where calls wait for the rate limit; None if they do not."""
         self.rate_limits: config.RateLimits = rate_limits or config.RateLimits()
+        self.connections: Connections = Connections()
         self.scopes: Scopes = Scopes()
         """The waits that closing ends."""
         self.slots: Slots
         """The queue for connections, there as soon as the pool is open."""
         self.http: aiohttp.ClientSession | None = None
         """The aiohttp session, made on the first call."""
+        self.when_opened: Callable[[], None] | None = None
+        """Called in the event loop that the pool belongs to from then on (by the pytest plugin)."""
         self._foreign_http: aiohttp.ClientSession | None = None
         self._limits = _checked_limits(limits, borrowed)
         self._borrowed = borrowed
@@ -81,9 +84,12 @@ class Pool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
 
-    def refusal(self) -> str | None:
-        """Say why this pool cannot be used here and now; None if it can."""
-        if self.scopes.closing:
+    def refusal(self, *, under_way: bool = False) -> str | None:
+        """Say why this pool cannot be used here and now; None if it can.
+
+        While it drains, calls under way go on.
+        """
+        if self.scopes.ended or (self.scopes.closing and not under_way):
             return "the client is closed"
         try:
             loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -97,12 +103,21 @@ class Pool:
             return _ELSEWHERE
         return _BORROWED_CLOSED if self._borrowed is not None and self.http.closed else None
 
+    @property
+    def state(self) -> str:
+        """Whether it is new, open or closed, in one word."""
+        if self.scopes.closing:
+            return "closed"
+        return "new" if self.http is None else "open"
+
     def open(self) -> aiohttp.ClientSession:
         """Make the aiohttp session; there must be none yet, and no ``refusal``."""
         self._process, self._loop = os.getpid(), asyncio.get_running_loop()
         connector, slots = self._connector()
         self.slots = Slots(slots)
         self.http = self._make_http(connector, self.origin.headers)
+        if self.when_opened is not None:
+            self.when_opened()
         return self.http
 
     def foreign(self) -> aiohttp.ClientSession:
@@ -138,7 +153,10 @@ class Pool:
         slots = self._limits.max_connections
         if self._borrowed is None:
             connector = Connector(
-                self.used_connections, limit=slots, keepalive_expiry=self._limits.keepalive_expiry
+                self.connections,
+                limit=slots,
+                keepalive_expiry=self._limits.keepalive_expiry,
+                ssl=self.origin.own_context(),
             )
             return connector, slots
         borrowed = self._borrowed.connector
@@ -158,6 +176,7 @@ class Pool:
         http = aiohttp.ClientSession(
             connector=connector,
             connector_owner=self._borrowed is None and self.http is None,
+            auto_decompress=False,  # ours is capped, and tells a cut body from a damaged one
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
             trace_configs=traces,
@@ -168,7 +187,7 @@ class Pool:
             http.trace_configs[:] = traces
         return http
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, drain: float = 0.0) -> None:
         """Refuse new calls, end those in flight, then close the connections.
 
         Raises:
@@ -176,18 +195,49 @@ class Pool:
 
         """
         if self.http is None or self._is_closed:
-            self.scopes.closing = True
+            self.scopes.closing = self.scopes.ended = True
             return
-        if os.getpid() != self._process or asyncio.get_running_loop() is not self._loop:
+        if os.getpid() != self._process:
             raise ClientStateError(_ELSEWHERE)
+        if asyncio.get_running_loop() is not self._loop:
+            raise ClientStateError(self._abandoned())
         self.scopes.closing = True
-        if self.gates is not None:
-            self.gates.close()
-        await self.scopes.end_all()
-        if self._foreign_http is not None:
-            await self._foreign_http.close()
-        await self.http.close()
+        try:
+            if drain:
+                await self.scopes.drain(drain)
+        finally:  # whatever is cancelled: what follows begins to close before it waits
+            try:
+                if self.gates is not None:
+                    self.gates.close()
+                await self.scopes.end_all()
+            finally:
+                await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        """Close the connections. They are closing when it waits first."""
+        assert self.http is not None
         self._is_closed = True
+        connector = self.http.connector
+        for http in (self.http, self._foreign_http):
+            if http is not None:
+                http.detach()
+        if connector is not None and self._borrowed is None:
+            await connector.close()
+
+    def _abandoned(self) -> str:
+        """Drop the connections if their event loop is closed, and say what is wrong."""
+        assert self.http is not None
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            return _ELSEWHERE
+        self.scopes.closing = self.scopes.ended = self._is_closed = True
+        connector = self.http.connector
+        for http in (self.http, self._foreign_http):
+            if http is not None:
+                http.detach()
+        if connector is not None and self._borrowed is None:
+            abandon(connector)
+        return _TOO_LATE
 
 
 def _checked_limits(

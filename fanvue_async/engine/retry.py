@@ -22,9 +22,9 @@ TRANSIENT_STATUSES = frozenset({500, 502, 503, 504, *range(520, 528), 529, 530})
 # The quota is counted in tenths of a retry, so that ten successes make exactly one.
 _COST = 10
 _REFUND = 1
-_QUOTA = 10 * _COST
-_POOL_QUOTA = 20 * _COST
-_REFILL_SECONDS = 60.0
+_QUOTA = 100 * _COST
+_POOL_QUOTA = 2 * _QUOTA
+_REFILL_SECONDS = 600.0  # until an empty one is full again by itself
 
 
 @attrs.define(eq=False)
@@ -58,8 +58,8 @@ def backoff(policy: RetryPolicy, retry: int, random: Callable[[], float]) -> flo
 class Quota:
     """What retries cost, so that an outage does not triple the load on the API.
 
-    There are ten retries; a success gives back a tenth of one, and each minute one. With
-    ``shared``, a retry must be left there too.
+    There are 100 retries (the size that botocore has); a success gives back a tenth of one, and a
+    minute ten. With ``shared``, a retry must be left there too.
     """
 
     __slots__ = ("_capacity", "_clock", "_left", "_refilled_at", "_shared")
@@ -98,9 +98,8 @@ class Quota:
 
     def _available(self) -> bool:
         now = self._clock()
-        minutes = (now - self._refilled_at) / _REFILL_SECONDS
-        a_minute = self._capacity / _QUOTA * _COST  # the pool's refills at the rate of its size
-        self._left = min(self._capacity, self._left + minutes * a_minute)
+        refill = (now - self._refilled_at) / _REFILL_SECONDS * self._capacity
+        self._left = min(self._capacity, self._left + refill)
         self._refilled_at = now
         return self._left >= _COST
 
@@ -114,10 +113,9 @@ def next_wait(
     return max(backoff(policy, retry, random), outcome.floor or 0.0)
 
 
-def asks_too_much(outcome: Outcome[Any], policy: RetryPolicy, time_left: float) -> bool:
-    """Tell whether the server asks for a wait that is not worth sitting out."""
-    floor = outcome.floor
-    return floor is not None and (floor > policy.retry_after_max or floor >= time_left)
+def is_in_vain(outcome: Outcome[Any], wait: float, policy: RetryPolicy, time_left: float) -> bool:
+    """Tell whether a wait is not worth sitting out: it is too long, or ends behind the deadline."""
+    return (outcome.floor or 0.0) > policy.retry_after_max or wait >= time_left
 
 
 async def repeat(  # noqa: PLR0913 - what a retry depends on, from one caller
@@ -153,7 +151,7 @@ async def repeat(  # noqa: PLR0913 - what a retry depends on, from one caller
         outcome = _outcome(state)
         return (
             state.attempt_number >= policy.max_attempts
-            or asks_too_much(outcome, policy, time_left())
+            or is_in_vain(outcome, state.upcoming_sleep, policy, time_left())
             or not (outcome.stale or quota.spend())
         )
 

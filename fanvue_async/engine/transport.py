@@ -5,19 +5,23 @@ Each private attribute has its reason beside it, and a test that fails when aioh
 
 from __future__ import annotations
 
+import asyncio
+import select
 import socket
 import struct
 from contextlib import suppress
+from contextvars import Context
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp import http_parser
 from multidict import CIMultiDict
 
 if TYPE_CHECKING:
-    import asyncio
-    from weakref import WeakSet
+    import ssl as ssl_module
+    from collections.abc import Coroutine
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.base_protocol import BaseProtocol
@@ -25,24 +29,91 @@ if TYPE_CHECKING:
 _PARSER_IN_PYTHON = http_parser.HttpResponseParser is http_parser.HttpResponseParserPy
 _UNSENT_IS_DROPPED = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: what the kernel still holds
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
+_poll = getattr(select, "poll", None)
+_INPUT = getattr(select, "POLLIN", 0) | getattr(select, "POLLRDHUP", 0)
+
+
+class Connections:
+    """The connections that a pool has used, and which of them are suspect.
+
+    When one idle connection turns out dead, a server went away, and with it most likely the other
+    ends of its neighbours: what was open at that moment is used for no further request.
+    """
+
+    def __init__(self) -> None:
+        self.are_checked: bool = False
+        """Whether the connector looks at idle connections before it hands them out."""
+        self._born: WeakKeyDictionary[BaseProtocol, int] = WeakKeyDictionary()
+        self._generation = 0
+
+    def __contains__(self, protocol: BaseProtocol) -> bool:
+        """Tell whether a connection has carried a request."""
+        return protocol in self._born
+
+    def use(self, protocol: BaseProtocol) -> bool:
+        """Note that a connection is used, and tell whether it was used before."""
+        if protocol in self._born:
+            return True
+        self._born[protocol] = self._generation
+        return False
+
+    def note_dead(self, protocol: BaseProtocol) -> None:
+        """Suspect what was open when this one, which was idle, turned out dead."""
+        if self._born.get(protocol) == self._generation:
+            self._generation += 1
+
+    def may_reuse(self, protocol: BaseProtocol) -> bool:
+        """Tell whether a used connection is fit for another request."""
+        return self._born[protocol] == self._generation and not has_spoken(protocol)
+
+
+def has_spoken(protocol: Any) -> bool:
+    """Tell whether something came in on an idle connection: an end, or an answer to no request.
+
+    The kernel is asked too: it knows what an event loop has not read yet that was blocked.
+    """
+    # The parser in pure Python keeps to itself what it did not understand, so that only its private
+    # attribute tells of it.
+    if protocol.should_close or (_PARSER_IN_PYTHON and getattr(protocol._parser, "_tail", None)):  # noqa: SLF001
+        return True
+    transport = protocol.transport
+    descriptor = transport.get_extra_info("socket") if transport is not None else None
+    return descriptor is not None and _is_readable(descriptor.fileno())
+
+
+def _is_readable(descriptor: int) -> bool:
+    if descriptor < 0:
+        return False
+    if _poll is None:  # on Windows, where select() takes sockets of any number
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poller = _poll()
+    poller.register(descriptor, _INPUT)
+    return bool(poller.poll(0))
 
 
 class Connector(aiohttp.TCPConnector):
-    """A connector that drops an idle connection on which the server has spoken out of turn.
+    """A connector that drops idle connections that are not fit for another request.
 
     What came unasked would be taken for the answer to the next request, and every later answer
     would be one off: https://github.com/aio-libs/aiohttp/issues/13656
     """
 
     def __init__(
-        self, used_connections: WeakSet[BaseProtocol], *, limit: int, keepalive_expiry: float
+        self,
+        connections: Connections,
+        *,
+        limit: int,
+        keepalive_expiry: float,
+        ssl: ssl_module.SSLContext | None = None,
     ) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - an option lacks its type
             limit=limit,
             force_close=not keepalive_expiry,
             keepalive_timeout=keepalive_expiry or None,  # aiohttp takes none with force_close
+            ssl=True if ssl is None else ssl,
         )
-        self._used_connections = used_connections
+        connections.are_checked = True
+        self._connections = connections
 
     async def connect(
         self,
@@ -53,17 +124,66 @@ class Connector(aiohttp.TCPConnector):
         """Connect, or take an idle connection that is fit for another request."""
         connection = await super().connect(req, traces, timeout)
         # Not `if protocol`: one with nothing in its queue is false.
-        while (protocol := connection.protocol) is not None and (
-            protocol.should_close
-            # The parser in pure Python keeps to itself what it did not understand, so that only its
-            # private attribute tells of it.
-            or (_PARSER_IN_PYTHON and getattr(protocol._parser, "_tail", None))  # noqa: SLF001
+        while (
+            (protocol := connection.protocol) is not None
+            and protocol in self._connections  # another new one would be no better
+            and not self._connections.may_reuse(protocol)
         ):
-            if protocol not in self._used_connections:  # a new one would be like this again
-                break
             connection.close()
             connection = await super().connect(req, traces, timeout)
         return connection
+
+    # A connection's handles in the event loop keep the context that it was made in for as long as
+    # it lives, and the timer of the pool that of the call which started it. So both begin in an
+    # empty one: what a caller keeps in its context is gone with the call.
+
+    async def _wrap_create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        connecting = super()._wrap_create_connection(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+        return await _in_no_context(connecting)
+
+    async def _start_tls_connection(self, *args: Any, **kwargs: Any) -> Any:
+        return await _in_no_context(super()._start_tls_connection(*args, **kwargs))
+
+    def _release(self, *args: Any, **kwargs: Any) -> None:
+        if self._cleanup_handle is None:
+            Context().run(super()._release, *args, **kwargs)
+        else:
+            super()._release(*args, **kwargs)
+
+
+async def _in_no_context(connecting: Coroutine[Any, Any, Any]) -> Any:
+    """Open a connection in a task without the caller's context."""
+    task = asyncio.get_running_loop().create_task(connecting, context=Context())
+    try:
+        return await task
+    except BaseException:
+        # A cancel of ours also ended the task, unless it was done in that very moment.
+        if task.done() and not task.cancelled() and task.exception() is None:
+            task.result()[0].abort()
+        raise
+
+
+def forget_context(protocol: Any) -> None:
+    """Let a connection that was paused, and resumed by a caller, forget that caller's context."""
+    transport = protocol.transport if protocol is not None else None
+    if transport is not None and not transport.is_closing() and transport.is_reading():
+        transport.pause_reading()
+        Context().run(transport.resume_reading)
+
+
+def abandon(connector: aiohttp.BaseConnector) -> None:
+    """Close the sockets of a connector whose event loop is closed, and which can't do it itself."""
+    idle = [protocol for kept in connector._conns.values() for protocol, _ in kept]  # noqa: SLF001
+    for protocol in [*idle, *connector._acquired]:  # noqa: SLF001
+        transport: Any = protocol.transport
+        tls: Any = getattr(transport, "_ssl_protocol", None)
+        if tls is not None:
+            transport._closed = True  # noqa: SLF001 - or it warns of itself
+            transport = getattr(tls, "_transport", None)
+        # What the loop would call; it closes the socket, even if what it tells then needs a loop.
+        with suppress(Exception):
+            transport._call_connection_lost(None)  # noqa: SLF001
+    connector._close()  # noqa: SLF001 - the part of close() that waits for nothing
 
 
 def loop_of(session: aiohttp.ClientSession) -> asyncio.AbstractEventLoop:
@@ -96,14 +216,18 @@ class RequestBody(aiohttp.BytesPayload):
         self,
         content: bytes | None,
         headers: CIMultiDict[str],
-        used_connections: WeakSet[BaseProtocol],
+        connections: Connections,
     ) -> None:
         # Not the base's __init__, which makes headers for each payload and warns about large ones.
         self._value = content or b""
         self._size = len(self._value)
         self._headers = headers
-        self._used_connections = used_connections
+        self._connections = connections
         self.empty: bool = content is None
+
+    def __deepcopy__(self, _: object) -> bytes | None:
+        """Give what was sent, to whoever records requests (vcrpy)."""
+        return None if self.empty else self._value
 
     async def write_with_length(
         self,
@@ -114,14 +238,19 @@ class RequestBody(aiohttp.BytesPayload):
         stream: Any = writer  # the abstract one lacks what the only one of aiohttp has
         transport: asyncio.Transport | None = stream.transport
         self._transport = transport
-        self.left = transport is not None and not transport.is_closing()
         self._socket = transport.get_extra_info("socket") if transport is not None else None
         protocol: BaseProtocol = stream.protocol
         self._protocol = protocol
-        self.reused = protocol in self._used_connections
-        if not self.reused:
-            self._used_connections.add(protocol)
+        self.reused = self._connections.use(protocol)
+        if self.reused and not self._connections.are_checked and has_spoken(protocol):
+            raise aiohttp.ClientConnectionError
+        self.left = transport is not None and not transport.is_closing()
         await writer.write(self._value)
+
+    def note_dead(self) -> None:
+        """Suspect the neighbours of a reused connection that turned out dead."""
+        if self._protocol is not None:
+            self._connections.note_dead(self._protocol)
 
     def abort(self) -> None:
         """Cut the connection if aiohttp closes it, or it lives until the server has done its part.

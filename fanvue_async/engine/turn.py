@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanvue_async import errors
 from fanvue_async.engine.answers import Answer
-from fanvue_async.engine.exchange import Failure
+from fanvue_async.engine.failures import Failure
 from fanvue_async.engine.gate import GateClosedError, TooLongError
 
 if TYPE_CHECKING:

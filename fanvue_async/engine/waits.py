@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from contextlib import suppress
 from contextvars import Context
 from typing import Self
 
+_PATIENCE = 1.0  # seconds that ended waits may take to end
 _EARLY = 0.001  # seconds: uvloop counts in milliseconds, and timers may fire up to 0.5 ms early
 
 
@@ -55,7 +57,9 @@ class Scopes:
 
     def __init__(self) -> None:
         self.closing: bool = False
-        """Whether new waits are refused."""
+        """Whether new calls are refused."""
+        self.ended: bool = False
+        """Whether those under way are ended."""
         self.open: set[Scope] = set()
         self._idle = asyncio.Event()
 
@@ -65,13 +69,29 @@ class Scopes:
         if self.closing and not self.open:
             self._idle.set()
 
+    async def drain(self, seconds: float) -> None:
+        """Wait until no call is under way any more, but not longer than so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.open and not self.ended:  # a call goes from one wait to the next
+                    self._idle.clear()
+                    await self._idle.wait()
+
     async def end_all(self) -> None:
-        """End every wait, and return when the last one is over."""
+        """End every wait, and return when the last one is over.
+
+        One that is held up by a token provider that swallows its cancel is not waited for.
+        """
+        self.ended = True
+        self._idle.set()  # for whoever drains
         if self.open:
+            self._idle.clear()
             # In a turn of its own, when no task runs: a cancel of one that does might reach it
             # behind the scope. https://github.com/python/cpython/pull/117407
             asyncio.get_running_loop().call_soon(self._end_open, context=Context())
-            await self._idle.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await self._idle.wait()
 
     def _end_open(self) -> None:
         for scope in self.open:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
+from uuid import UUID
 
-from fanvue_async.engine.operation import uuid_of
+from fanvue_async.engine.operation import Operation, uuid_of
 from fanvue_async.errors import InvalidArgumentError
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from fanvue_async.engine.operation import Operation
 
 T = TypeVar("T")
 

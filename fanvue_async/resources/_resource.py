@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
+from fanvue_async.engine.operation import Operation
+from fanvue_async.engine.session import Session
 from fanvue_async.resources._check import Check
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from fanvue_async.engine.operation import Operation
-    from fanvue_async.engine.session import Session
 
 T = TypeVar("T")
 

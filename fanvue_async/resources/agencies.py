@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from types import EllipsisType
+from uuid import UUID
 
 import attrs
 
@@ -15,10 +16,6 @@ from fanvue_async.paging import Listing, Numbered
 from fanvue_async.resources._resource import Resource
 from fanvue_async.resources.chats import Chat
 from fanvue_async.resources.users import FanUser
-
-if TYPE_CHECKING:
-    from types import EllipsisType
-    from uuid import UUID
 
 _MAX_CREATORS = 50
 _MAX_RANGE = timedelta(days=365)

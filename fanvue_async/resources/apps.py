@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 import attrs
 
 from fanvue_async.engine.models import ABSENT
 from fanvue_async.engine.operation import Operation
 from fanvue_async.resources._resource import Resource
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 
 @attrs.frozen(kw_only=True)

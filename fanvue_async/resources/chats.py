@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from types import EllipsisType
+from typing import Literal
+from uuid import UUID
 
 import attrs
 
@@ -14,10 +16,6 @@ from fanvue_async.errors import NotContactableError
 from fanvue_async.paging import Cursored, Listing, Numbered
 from fanvue_async.resources._resource import Resource
 from fanvue_async.resources.users import FanUser
-
-if TYPE_CHECKING:
-    from types import EllipsisType
-    from uuid import UUID
 
 ChatFilter = Literal[
     "unread",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 import attrs
 
@@ -11,9 +11,6 @@ from fanvue_async.engine.models import ABSENT
 from fanvue_async.engine.operation import Operation
 from fanvue_async.paging import Listing, Numbered
 from fanvue_async.resources._resource import Resource
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 _LABEL_LENGTH = 100
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+from uuid import UUID
 
 import attrs
 
@@ -17,9 +18,6 @@ from fanvue_async.money import Cents
 from fanvue_async.paging import Cursored, Listing, Numbered
 from fanvue_async.resources._resource import Resource
 from fanvue_async.resources.users import FanUser, MiniUser
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 EarningSource = Literal[
     "all",

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from types import EllipsisType
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import attrs
@@ -17,11 +16,9 @@ from fanvue_async.engine.operation import Operation
 from fanvue_async.engine.sends import Trace, send_once
 from fanvue_async.money import Cents
 from fanvue_async.paging import PAGE_SIZE, Listing, Numbered
+from fanvue_async.resources._check import Check
 from fanvue_async.resources._resource import Resource
 from fanvue_async.resources.chats import SmartListId
-
-if TYPE_CHECKING:
-    from fanvue_async.resources._check import Check
 
 
 class MassMessageStatus(StrEnum):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from types import EllipsisType
+from typing import Literal
+from uuid import UUID
 
 import attrs
 
@@ -16,10 +18,6 @@ from fanvue_async.paging import Listing, Numbered
 from fanvue_async.resources._resource import Resource
 from fanvue_async.resources.chats import MediaType, MediaVariant
 from fanvue_async.resources.messages import VariantType
-
-if TYPE_CHECKING:
-    from types import EllipsisType
-    from uuid import UUID
 
 MediaStatus = Literal["created", "processing", "ready", "error"]
 MediaUsage = Literal["subscribers", "followers", "ppv", "mass_messages"]

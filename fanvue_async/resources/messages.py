@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+from uuid import UUID
 
 import attrs
 
@@ -17,9 +18,6 @@ from fanvue_async.money import Cents
 from fanvue_async.paging import PAGE_SIZE, Listing, Numbered
 from fanvue_async.resources._resource import Resource
 from fanvue_async.resources.chats import ChatMedia
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 VariantType = Literal["main", "thumbnail", "thumbnail_gallery", "blurred"]
 

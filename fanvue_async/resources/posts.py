@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from types import EllipsisType
+from typing import Any, Literal
+from uuid import UUID
 
 import attrs
 
@@ -15,10 +17,6 @@ from fanvue_async.money import Cents
 from fanvue_async.paging import PAGE_SIZE, Listing, Numbered
 from fanvue_async.resources._resource import Resource
 from fanvue_async.resources.users import FanUser, MiniUser
-
-if TYPE_CHECKING:
-    from types import EllipsisType
-    from uuid import UUID
 
 Audience = Literal["subscribers", "followers-and-subscribers"]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+from uuid import UUID
 
 import attrs
 
@@ -13,9 +14,6 @@ from fanvue_async.money import Cents
 from fanvue_async.paging import Cursored, Listing
 from fanvue_async.resources._resource import Resource
 from fanvue_async.resources.users import FanUser
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 SocialPlatform = Literal[
     "facebook", "instagram", "other", "reddit", "snapchat", "tiktok", "twitter", "youtube"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 import attrs
 
@@ -12,9 +12,6 @@ from fanvue_async.engine.models import ABSENT
 from fanvue_async.engine.operation import Operation
 from fanvue_async.paging import Listing, Numbered
 from fanvue_async.resources._resource import Resource
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 _NAME_LENGTH = 255
 
