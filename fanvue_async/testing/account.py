@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fanvue_async.testing.apps import APPS, Apps
 from fanvue_async.testing.chats import CHATS, Chats
 from fanvue_async.testing.fans import FOLLOWERS, SUBSCRIBERS, Fans, Followers, Subscribers
-from fanvue_async.testing.insights import Insights
+from fanvue_async.testing.insights import INSIGHTS, Insights
+from fanvue_async.testing.library import LIBRARY, Library
 from fanvue_async.testing.lists import CUSTOM_LISTS, SMART_LISTS, CustomLists, SmartLists
 from fanvue_async.testing.mass_messages import MASS_MESSAGES, MassMessages
 from fanvue_async.testing.media import Media
 from fanvue_async.testing.messages import MESSAGES, Messages
 from fanvue_async.testing.notifications import NOTIFICATIONS, Notifications
-from fanvue_async.testing.profiles import CREATORS, PROFILE, Creators, Profile
+from fanvue_async.testing.post_collections import COLLECTIONS, Collections
+from fanvue_async.testing.posts import POSTS, Posts
+from fanvue_async.testing.profiles import PROFILE, Profile
+from fanvue_async.testing.reactions import REACTIONS, Reactions
 from fanvue_async.testing.templates import TEMPLATES, Templates
+from fanvue_async.testing.tracking_links import TRACKING_LINKS, TrackingLinks
+from fanvue_async.testing.uploads import UPLOADS, Uploads
 from fanvue_async.testing.vault import VAULT, Vault
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from fanvue_async.testing.world import Owner
 
 ROUTES = (
@@ -30,8 +39,15 @@ ROUTES = (
     FOLLOWERS,
     SUBSCRIBERS,
     NOTIFICATIONS,
-    CREATORS,
+    POSTS,
+    REACTIONS,
+    COLLECTIONS,
+    LIBRARY,
+    UPLOADS,
     VAULT,
+    INSIGHTS,
+    TRACKING_LINKS,
+    APPS,
 )
 
 
@@ -47,7 +63,14 @@ class Account:
         self.templates = Templates()
         self.media = Media(owner)
         self.vault = Vault(owner, self.media)
+        self.library = Library(self.media, self.vault)
+        self.uploads = Uploads(self.media, owner.world.storage)
         self.insights = Insights(self.fans)
+        self.collections = Collections(owner)
+        self.posts = Posts(owner, self.collections)
+        self.reactions = Reactions(self.posts, self.fans, self.insights)
+        self.tracking_links = TrackingLinks(self.fans)
+        self.apps = Apps(owner)
         self.me = Profile(self.fans, self.insights)
         self.custom_lists = CustomLists(self.fans)
         self.smart_lists = SmartLists(self.fans)
@@ -62,7 +85,6 @@ class Account:
         self.messages = Messages(
             self.chats, templates=self.templates, media=self.media, insights=self.insights
         )
-        self.creators = Creators(owner.world)
         self._by_type: dict[type[Any], Any] = {type(noun): noun for noun in vars(self).values()}
 
     @property
@@ -70,6 +92,19 @@ class Account:
         """The UUID of the account's user."""
         return self.owner.uuid
 
+    def buy(self, message: UUID | str) -> None:
+        """Let the fan pay for a message that has a price.
+
+        Raises:
+            ValueError: there is no such message, it has no price, or it is paid for already.
+
+        """
+        self.messages.buy(message)
+
+    def has(self, noun: Any) -> None:
+        """Give the account another noun."""
+        self._by_type[type(noun)] = noun
+
     def noun(self, of: type[Any]) -> Any:
-        """Return the state of a noun, by its class."""
-        return self._by_type[of]
+        """Return the state of a noun, by its class; None if the account lacks it."""
+        return self._by_type.get(of)

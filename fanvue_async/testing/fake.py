@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from fanvue_async.client import FanvueClient
 from fanvue_async.testing.account import ROUTES, Account
+from fanvue_async.testing.agencies import AGENCIES, Agencies
 from fanvue_async.testing.buckets import Buckets, checked
 from fanvue_async.testing.exchange import ReceivedRequest, RefusedError, Reply, missing
 from fanvue_async.testing.oauth import OAUTH, OAuth
+from fanvue_async.testing.profiles import CREATORS, Creators
 from fanvue_async.testing.routes import Call, Match, Router
 from fanvue_async.testing.script import Script
 from fanvue_async.testing.server import Server
+from fanvue_async.testing.storage import STORAGE
 from fanvue_async.testing.tokens import Token, Tokens
-from fanvue_async.testing.users import uuid_of
+from fanvue_async.testing.users import Row, uuid_of
 from fanvue_async.testing.world import Owner, World, profile_of
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ API_VERSION = "2025-06-26"
 Duplicates = Literal[201, 400, 409]
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_ROUTER = Router((*ROUTES, OAUTH))
+_ROUTER = Router((*ROUTES, AGENCIES, CREATORS, OAUTH, STORAGE))
 
 
 class FakeFanvue(Account):
@@ -82,7 +85,10 @@ class FakeFanvue(Account):
         self._tokens = Tokens(world.now)
         self.oauth = OAuth(world, self._tokens, self.uuid)
         """The authorization server, at the same address."""
-        self._by_type[OAuth] = self.oauth
+        self.creators = Creators(world)
+        self.agencies = Agencies(self._chats_of_creators)
+        for noun in (self.oauth, self.creators, self.agencies, world.storage):
+            self.has(noun)
         for token in tokens:
             self.add_token(token)
         if self._tokens.first() is None:
@@ -91,6 +97,15 @@ class FakeFanvue(Account):
         self._server = Server(self._script, self._admit, self._answer)
         self.requests = self._server.requests
         """All requests that were read, oldest first."""
+
+    def _chats_of_creators(self) -> list[Row]:
+        accounts = [self.creator(uuid) for uuid in self.world.creators]
+        rows = [
+            {**account.chats.row(chat), "creatorUuid": account.uuid}
+            for account in accounts
+            for chat in account.chats.all()
+        ]
+        return sorted(rows, key=lambda row: row["lastMessageAt"] or "", reverse=True)
 
     @property
     def url(self) -> str:
@@ -292,10 +307,12 @@ class FakeFanvue(Account):
                 account = self.creator(path["creatorUserUuid"])
             except ValueError:
                 raise missing("Creator") from None
+        noun = account.noun(found.noun)
+        if noun is None:
+            raise RefusedError(Reply.of(403, {"error": "This is for agency admins"}))
         query, body = found.read(request)
-        document = found.route.answer(
-            account.noun(found.noun), Call(path=path, query=query, body=body, request=request)
-        )
+        call = Call(path=path, query=query, body=body, request=request)
+        document = found.route.answer(noun, call)
         if isinstance(document, Reply):
             return document
         if document is None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from fanvue_async.testing.world import Owner
 
 
+MINI = ("uuid", "handle", "displayName", "nickname", "isTopSpender")
+"""What a short user row holds."""
+
+
 @attrs.define
 class Relation:
     """What there is between an account and one user."""
@@ -51,6 +55,17 @@ class Fans:
         known = self.owner.world.users[user]
         relation = self._relations.get(user)
         return {**known, "nickname": relation.nickname if relation else None}
+
+    def status(self, user: str) -> str | None:
+        """Return ``"subscriber"``, ``"expired"``, ``"follower"``, …; None for a stranger."""
+        if user in self.owner.world.users.not_contactable:
+            return "not_contactable"
+        relation = self._relations.get(user)
+        if relation is None:
+            return None
+        if relation.subscribed_at:
+            return "subscriber"
+        return "expired" if relation.is_expired else "follower"
 
     def subscribers(self) -> list[str]:
         """Return who subscribes now, newest first."""

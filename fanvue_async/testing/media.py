@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fanvue_async.testing.exchange import missing
 from fanvue_async.testing.users import Row, new_uuid, uuid_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from uuid import UUID
 
     from fanvue_async.testing.world import Owner
@@ -128,7 +129,7 @@ class Media:
             if variant in wanted
         ]
 
-    def item(self, uuid: str, query: Row) -> Row:
+    def item(self, uuid: str, query: Mapping[str, Any]) -> Row:
         """Return a media item as the API shows it: until it is ready, only its state."""
         row = self._rows[uuid]
         if row["status"] != "ready":

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote
 import attrs
 
 from fanvue_async.engine import wire
-from fanvue_async.testing.exchange import RefusedError, Reply
+from fanvue_async.testing.exchange import RefusedError, Reply, missing
 from fanvue_async.testing.values import InvalidError, Parameter, Reader, read_query
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from fanvue_async.testing.exchange import ReceivedRequest
 
-Errors = Literal["UV", "UVI", "V", "UC", "UCI", "UCM", "M"]
+Errors = Literal["UV", "UVI", "V", "UC", "UCI", "UCM", "M", ""]
 """How a 400 looks, in the letters of the documentation's variants.
 
 U: the version; V: validation, ``{errors}``; I: a UUID in the path, ``{message}``; C: contactability
-and M: the message, both ``{message}``.
+and M: the message, both ``{message}``. Without any letter no 400 is declared.
 """
 
 _CREATOR = ("creators", None)
@@ -158,6 +158,8 @@ class Match:
             name, value = name[1:-1], unquote(part)  # noqa: PLW2901 - as it is called
             uuid = value if name in self.route.texts else wire.uuid_text(value)
             if uuid is None:
+                if not self.errors:
+                    raise missing(name)
                 problem = f"{name} must be a UUID"
                 is_message = set(self.errors) & set("ICM")
                 raise (

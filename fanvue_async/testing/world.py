@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from fanvue_async.testing.storage import Storage
 from fanvue_async.testing.users import Row, Users
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class World:
         self.clock: Callable[[], float] = time.time
         self.duplicates = duplicates
         self.users = Users(not_contactable, self.moment)
+        self.storage = Storage()
         self.creators: list[str] = []
         """The UUIDs of the creators whom tokens of the fake's own account may act for."""
         self.needs_chat = False
