@@ -79,11 +79,11 @@ class Call(Generic[T]):
         """Wait a 429 out if the client is to; that takes no attempt and no quota."""
         turn, judgement = self._turn, self._judgement
         while turn is not None and isinstance(outcome.error, errors.RateLimitError):
-            if judgement.exchange is None:  # it was not even sent, since waiting is in vain
+            if not judgement.was_tried:  # it was not even sent, since waiting is in vain
                 return outcome
             turn.refuse(judgement.bearer, outcome.error.retry_after)
             following = await self._attempt.run(self._deadline)
-            if judgement.exchange is None:  # the API's own word says more
+            if not judgement.was_tried:  # the API's own word says more
                 return outcome
             outcome = following
         return outcome

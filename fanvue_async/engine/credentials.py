@@ -136,15 +136,15 @@ class Credential:
         """Return the account as the provider names it, else the digest of the token."""
         if self._provider is None:
             return bearer.digest
-        return self.name or bearer.digest
+        return self.named_account or bearer.digest
 
     @property
     def account(self) -> str | None:
         """The account of the token known last; None if none is known yet."""
-        return self.name or (self._bearer.digest if self._bearer else None)
+        return self.named_account or (self._bearer.digest if self._bearer else None)
 
     @property
-    def name(self) -> str | None:
+    def named_account(self) -> str | None:
         """The account as the provider names it now, which may be at any time."""
         named = getattr(self._provider, "account", None)
         return named if isinstance(named, str) else None

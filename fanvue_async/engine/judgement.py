@@ -58,6 +58,11 @@ class Judgement(Generic[T]):
         self.unauthorized = False
 
     @property
+    def was_tried(self) -> bool:
+        """Whether the newest attempt got as far as an exchange."""
+        return self.exchange is not None
+
+    @property
     def left(self) -> bool:
         """Whether any byte of the newest attempt was given to the network."""
         return self.exchange is not None and self.exchange.body.left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from contextvars import Context
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fanvue_async.engine.window import Report, ServerClock
-    from fanvue_async.stores import Store
+    from fanvue_async.stores import Condition, Store
 
 _FORMAT = 1
 _KEPT_SECONDS = 3_600.0  # how long the store keeps a window behind its last change
 _POLL_SECONDS = 0.05  # how often a window is read again whose end nobody knows yet
+_PROBE_SECONDS = 2.0  # how long the others wait for the first call, which asks an unknown bucket
 _DOWN_SECONDS = 1.0  # how long a store that failed is left alone
+
+# A window without a limit is either one that a process is asking about, or, with something left,
+# one whose responses say nothing.
+_OPEN = Window(left=1)
 
 
 class SharedAllowance(Allowance):
@@ -46,8 +52,10 @@ class SharedAllowance(Allowance):
         self._wanted = 0
         self._in_flight = 0
         self._report: Report | None = None  # the newest that the store does not know
-        self._is_read = False
+        self._may_probe = False  # whether this process asks the unknown bucket
         self._ask_again_at = 0.0
+        self._seen_reset: float | None = None
+        self._seen_at = 0.0
         self._down_until = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -55,14 +63,15 @@ class SharedAllowance(Allowance):
         """Take one request out of this process's share, and ask for more when it is used up."""
         if now < self._down_until:
             return super().take(now, in_flight, waiting)
-        server_now = self.clock.at(now)
+        server_now = self._server_time(self.window, now)
         if self._share and self.window.rolled(server_now) is self.window:
             self._share -= 1
             return True
         self._share = 0
         window = self.window
-        if self._is_read and window.limit is None:
-            return super().take(now, in_flight, waiting)
+        if window.limit is None and (self.is_open or self._may_probe):
+            self._may_probe = False
+            return True
         if window.reset is not None and window.left <= 0 and server_now < window.reset:
             return False
         self._wanted, self._in_flight = max(1, waiting), in_flight
@@ -72,16 +81,22 @@ class SharedAllowance(Allowance):
 
     def put_back(self) -> None:
         """Give back a request that was never sent."""
-        if self._share or self.window.limit is not None:
+        if self.window.limit is None:
+            self._may_probe = True
+        else:
             self._share += 1
 
     def note(self, report: Report | None, now: float) -> None:
         """Learn what a response says, and tell the store if it is news."""
-        window = self.window
+        window, was_open = self.window, self.is_open
         super().note(report, now)
-        if report is None or now < self._down_until:
+        if now < self._down_until:
             return
-        if window.reset != self.window.reset or self.window.left < window.left:
+        if self.is_open and not was_open:
+            self._synchronize()
+        elif report is None:
+            return
+        elif window.reset != self.window.reset or self.window.left < window.left:
             self._report = report
             self._synchronize()
 
@@ -111,7 +126,7 @@ class SharedAllowance(Allowance):
 
     async def _run(self) -> None:
         try:
-            while not await self._exchange():
+            while not await self._exchange() or self._report is not None:
                 pass
         except Exception:  # noqa: BLE001 - a bug of the user's store must not end the calls
             self._go_alone()
@@ -121,22 +136,23 @@ class SharedAllowance(Allowance):
         if not self._down_until:
             logger.warning("the store of the rate limits failed; each process goes by its own view")
         self._down_until = now + _DOWN_SECONDS
-        self._is_read = True
 
     async def _exchange(self) -> bool:
         """Read the window, correct it, draw from it, write it; False if another was faster."""
         entry = await self._store.get(self._key)
-        stored = _decode(entry.value) if entry is not None else Window()
+        known = _decode(entry.value) if entry is not None else None
+        stored = known or Window()
+        version = entry.version if entry is not None else ABSENT
         now = self._now()
-        server_now = self.clock.at(now)
         report, window = self._report, stored
         if report is not None:
-            window = window.reported(report, server_now)
-        window = window.rolled(server_now)
+            window = window.reported(report, self.clock.at(now))
+        if window.limit is None:
+            return await self._probe(known, version)
+        window = window.rolled(self._server_time(window, now))
         drawn = self._draw(window)
         left = window.taken(drawn)
         if left != stored:
-            version = entry.version if entry is not None else ABSENT
             value = _encode(left)
             if not await self._store.put(
                 self._key, value, version=version, expires_in=_KEPT_SECONDS
@@ -145,9 +161,35 @@ class SharedAllowance(Allowance):
         self._adopt(left, drawn, report)
         return True
 
+    async def _probe(self, known: Window | None, version: str | Condition) -> bool:
+        """Let one process ask an unknown bucket, or tell the others that it is open."""
+        if known is not None and known.left:  # another has found it open
+            self.is_open = True
+        elif self.is_open:
+            value, kept = _encode(_OPEN), _KEPT_SECONDS
+            return bool(await self._store.put(self._key, value, version=version, expires_in=kept))
+        elif known is None and self._wanted:
+            value, kept = _encode(Window()), _PROBE_SECONDS
+            written = await self._store.put(self._key, value, version=version, expires_in=kept)
+            self._may_probe = written is not None
+        self._ask_again_at = self._now() + _POLL_SECONDS
+        return True
+
+    def _server_time(self, window: Window, now: float) -> float:
+        """Return the API's time; while it has not told it, the least that it must be.
+
+        A window that another process wrote has ended at the latest when it was seen for as long as
+        a window is.
+        """
+        if self.clock.is_known or window.reset is None:
+            return self.clock.at(now)
+        if self._seen_reset != window.reset:
+            self._seen_reset, self._seen_at = window.reset, now
+        return window.reset if now - self._seen_at >= window.length else -math.inf
+
     def _draw(self, window: Window) -> int:
         """Say how many requests to take out of the window."""
-        if window.limit is None or not self._wanted:
+        if not self._wanted:
             return 0
         carried = self._carried(window)
         if window.left <= carried:
@@ -168,12 +210,11 @@ class SharedAllowance(Allowance):
         if drawn:
             self._drawn_number = window.number
         self.window = window
-        self._is_read = True
         self._wanted = 0
         now = self._now()
         self._down_until = 0.0
-        is_empty = window.limit is not None and not share and window.left <= 0
-        self._ask_again_at = now + _POLL_SECONDS if is_empty and window.reset is None else 0.0
+        must_ask = not share and (window.reset is None or not self.clock.is_known)
+        self._ask_again_at = now + _POLL_SECONDS if must_ask else 0.0
 
 
 def _encode(window: Window) -> bytes:
@@ -188,8 +229,8 @@ def _encode(window: Window) -> bytes:
     return json.dumps(document).encode()
 
 
-def _decode(value: bytes) -> Window:
-    """Read a window; one that cannot be read is as good as none."""
+def _decode(value: bytes) -> Window | None:
+    """Read a window; None if it cannot be read."""
     try:
         document: dict[str, Any] = json.loads(value)
         return Window(
@@ -200,4 +241,4 @@ def _decode(value: bytes) -> Window:
             float(document["length"]),
         )
     except (ValueError, KeyError, TypeError):
-        return Window()
+        return None

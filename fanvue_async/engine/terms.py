@@ -101,13 +101,19 @@ class Terms:
     @property
     def description(self) -> str:
         """Whom these terms reach, for whom, and whether they still do; without a token."""
-        account = self._account or (self.credential.name if self.credential else None)
+        account = self._account or (self.credential.named_account if self.credential else None)
         parts = [self.pool.origin.base_url]
         if account is not None:
             parts.append(f"account={account!r}")
         if self.creator is not None:
             parts.append(f"creator={self.creator}")
         return " ".join([*parts, self.pool.state])
+
+    @property
+    def identity(self) -> str | None:
+        """Who calls act for, as far as it has a name that outlives a token."""
+        named = self.credential.named_account if self.credential else None
+        return self.creator or self._account or named
 
     @property
     def rate_limit(self) -> RateLimit | None:

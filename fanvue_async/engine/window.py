@@ -115,6 +115,11 @@ class ServerClock:
                 at_least = max(offset, at_least)
         self._offset, self._known_at = at_least, received
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the API has told its time yet."""
+        return self._offset is not None
+
     def at(self, now: float) -> float:
         """Return the API's time for the present time ``now`` of our own clock."""
         return self._wall() if self._offset is None else now + self._offset

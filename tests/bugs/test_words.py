@@ -8,7 +8,7 @@ import json
 import logging
 import pickle
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import trustme

@@ -1,0 +1,343 @@
+"""What fans have written since the last time, oldest first in each chat.
+
+::
+
+    inbox = Inbox(fanvue, store=store)
+    async for message in inbox.follow(every=15.0):
+        await answer(message)
+
+Nothing is marked as read. How far each chat was read is kept in a store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+from fanvue_async import errors
+from fanvue_async.errors import APIError, FanvueError, InvalidArgumentError
+from fanvue_async.stores import ABSENT, documents
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from uuid import UUID
+
+    from fanvue_async.client import CreatorClient, FanvueClient
+    from fanvue_async.resources.chats import Chat
+    from fanvue_async.resources.messages import Message
+    from fanvue_async.stores import Store
+
+_logger = logging.getLogger("fanvue_async")
+
+_AUTOMATIC = "AUTOMATED_"
+_REMEMBERED_SECONDS = 30 * 86_400.0
+_NAME_LENGTH = 200
+
+# What every further chat would meet, too.
+_STOPPING = (
+    errors.AuthenticationError,
+    errors.PermissionDeniedError,
+    errors.UnsupportedVersionError,
+    errors.VersionSunsetError,
+    errors.ConfigurationError,
+    errors.ClientStateError,
+    errors.SignInRequiredError,
+    errors.StoreError,
+)
+
+
+class Inbox:
+    """The messages of an account's fans, each given once.
+
+    A message counts as handled when the loop asks for the next one. After a crash the last one
+    comes again, and no message is lost. The first time, it gives the unread messages; from then on
+    what has come since. Own messages and automatic ones are left out.
+
+    Args:
+        fanvue: whose inbox it is: a client, or a creator's. Scope: ``read:chat``, and
+            ``read:self`` unless ``name`` is given or ``fanvue`` acts for a creator.
+        store: where positions are kept.
+        name: tells apart inboxes on one store, 1 to 200 characters. Default: the creator's UUID, or
+            that of the token's account.
+        on_error: called with a chat and the error when one chat cannot be read; the others go on.
+            Default: a WARNING in the log.
+
+    Raises:
+        InvalidArgumentError: ``name`` is refused.
+
+    """
+
+    def __init__(
+        self,
+        fanvue: FanvueClient | CreatorClient,
+        *,
+        store: Store,
+        name: str | None = None,
+        on_error: Callable[[Chat, FanvueError], None] | None = None,
+    ) -> None:
+        if name is not None and not (isinstance(name, str) and 0 < len(name) <= _NAME_LENGTH):
+            raise InvalidArgumentError(f"name must be a str of 1 to {_NAME_LENGTH} characters")
+        self._fanvue = fanvue
+        self._positions = _Positions(store)
+        self._name = name
+        self._on_error = on_error
+        self._sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def new(self) -> AsyncIterator[Message]:
+        """Give what has come since the last time, and end.
+
+        Raises:
+            FanvueError: the list of chats cannot be read, or the store failed; see
+                :mod:`fanvue_async.errors`.
+
+        """
+        return _New(self)
+
+    def follow(self, *, every: float = 15.0) -> AsyncIterator[Message]:
+        """Give what comes, for ever. Transient errors are logged, and tried again.
+
+        Args:
+            every: seconds between two looks, at least 0. A look at which nothing is new costs one
+                request.
+
+        Raises:
+            InvalidArgumentError: ``every`` is no such number.
+            FanvueError: the list of chats cannot be read, for a reason that is not transient.
+
+        """
+        if isinstance(every, bool) or not isinstance(every, int | float) or not every >= 0:
+            raise InvalidArgumentError("every must be a number of seconds, at least 0")
+        return _Follow(self, every)
+
+    async def note(self, message_uuid: UUID | str) -> bool:
+        """Note a message as handled, as one is that came by a webhook.
+
+        Returns:
+            False if it was handled already; leave it alone then.
+
+        Raises:
+            FanvueError: the store failed, or the account's UUID cannot be had.
+
+        """
+        await self.prepare()
+        return await self._positions.note(str(message_uuid).lower())
+
+    async def prepare(self) -> None:
+        """Find the name under which positions are kept; called by itself when needed."""
+        if self._positions.prefix:
+            return
+        if self._name is None:
+            terms = self._fanvue._session.terms  # noqa: SLF001 - of this package
+            self._name = terms.identity or (await self._me())
+        self._positions.prefix = f"inbox/{self._name}/"
+
+    async def _me(self) -> str:
+        from fanvue_async.client import FanvueClient  # noqa: PLC0415 - for its type alone
+
+        assert isinstance(self._fanvue, FanvueClient)
+        return (await self._fanvue.users.me()).uuid
+
+    def report(self, chat: Chat, error: FanvueError) -> None:
+        """Tell that a chat cannot be read."""
+        if self._on_error is None:
+            _logger.warning("a chat cannot be read: %s", error)
+            return
+        self._on_error(chat, error)
+
+
+class _Positions:
+    """How far each chat was read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.prefix = ""
+
+    async def walked(self) -> datetime | None:
+        """Return the activity up to which all chats have been read."""
+        entry = await self._store.get(f"{self.prefix}walked")
+        return None if entry is None else _moment(documents.load(entry.value)["until"])
+
+    async def set_walked(self, until: datetime) -> None:
+        """Note that all chats have been read up to this activity."""
+        value = documents.dump({"until": until.isoformat()})
+        await self._store.put(f"{self.prefix}walked", value)
+
+    async def of(self, chat: Chat) -> tuple[str, datetime] | None:
+        """Return the UUID and the time of the last message that was read in a chat."""
+        entry = await self._store.get(self._key(chat))
+        if entry is None:
+            return None
+        fields = documents.load(entry.value)
+        return fields["message"], _moment(fields["at"])
+
+    async def set(self, chat: Chat, message: str, at: datetime) -> None:
+        """Note the last message that was read in a chat."""
+        value = documents.dump({"message": message, "at": at.isoformat()})
+        await self._store.put(self._key(chat), value)
+
+    async def is_noted(self, message: str) -> bool:
+        """Tell whether a message was handled."""
+        return await self._store.get(f"{self.prefix}handled/{message}") is not None
+
+    async def note(self, message: str) -> bool:
+        """Note a message as handled; False if it was before."""
+        key = f"{self.prefix}handled/{message}"
+        value = documents.dump({})
+        version = await self._store.put(key, value, version=ABSENT, expires_in=_REMEMBERED_SECONDS)
+        return version is not None
+
+    def _key(self, chat: Chat) -> str:
+        return f"{self.prefix}chat/{chat.user.uuid}"
+
+
+class _New:
+    """One look at the inbox."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._positions = inbox._positions  # noqa: SLF001 - of this module
+        self._chats: AsyncIterator[Chat] | None = None
+        self._walked: datetime | None = None
+        self._newest: datetime | None = None
+        self._is_complete = True
+        self._chat: Chat | None = None
+        self._waiting: list[Message] = []  # of the chat, newest first
+        self._end: tuple[str, datetime] | None = None  # where the chat's reading will stand
+        self._given: Message | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        await self._handled()
+        while True:
+            while self._waiting:
+                message = self._waiting.pop()
+                if not await self._positions.is_noted(message.uuid):
+                    self._given = message
+                    return message
+            await self._chat_read()
+            if not await self._next_chat():
+                raise StopAsyncIteration
+
+    async def _handled(self) -> None:
+        """Note the message that was given last: whoever asks for the next one has handled it."""
+        message = self._given
+        if message is None or self._chat is None:
+            return
+        await self._positions.note(message.uuid)
+        if message.sent_at is not None:
+            await self._positions.set(self._chat, message.uuid, message.sent_at)
+        self._given = None
+
+    async def _chat_read(self) -> None:
+        """Note that all of a chat was read."""
+        if self._chat is not None and self._end is not None:
+            await self._positions.set(self._chat, *self._end)
+        self._chat = self._end = None
+
+    async def _next_chat(self) -> bool:
+        """Find the next chat with something new, and read it; False if there is none left."""
+        if self._chats is None:
+            await self._inbox.prepare()
+            self._walked = await self._positions.walked()
+            self._chats = aiter(self._inbox._fanvue.chats.list())  # noqa: SLF001 - of this module
+        async for chat in self._chats:
+            at = chat.last_message_at
+            if at is None:
+                continue
+            if self._walked is not None and at < self._walked:
+                break
+            # Of the first one alone: chats that come to the front meanwhile are not seen again.
+            self._newest = self._newest or at
+            position = await self._positions.of(chat)
+            last = chat.last_message
+            if position is not None and last is not None and position[0] == last.uuid:
+                continue
+            if await self._read(chat, position):
+                return True
+        if self._newest is not None and self._is_complete and self._newest != self._walked:
+            await self._positions.set_walked(self._newest)
+        return False
+
+    async def _read(self, chat: Chat, position: tuple[str, datetime] | None) -> bool:
+        """Read what is new in a chat; False if that failed."""
+        try:
+            found, newest = await self._new_in(chat, position)
+        except _STOPPING:
+            raise
+        except FanvueError as error:
+            # A refusal is the API's last word on this chat. All else is read again next time.
+            self._is_complete = self._is_complete and (
+                isinstance(error, APIError) and not error.transient
+            )
+            self._inbox.report(chat, error)
+            return False
+        self._chat, self._waiting, self._end = chat, found, newest
+        return True
+
+    async def _new_in(
+        self, chat: Chat, position: tuple[str, datetime] | None
+    ) -> tuple[list[Message], tuple[str, datetime] | None]:
+        """Return a chat's new messages of the fan, newest first, and the newest of all."""
+        # A chat that was never read has its unread messages, and what came since the last walk.
+        unread = (chat.unread_messages_count or 0) if position is None else 0
+        since = position[1] if position is not None else self._walked
+        if not unread and since is None:
+            return [], _last(chat) if chat.last_message_at == self._newest else None
+        found: list[Message] = []
+        newest: tuple[str, datetime] | None = None
+        async for message in self._inbox._fanvue.messages.list(chat.user.uuid):  # noqa: SLF001
+            sent_at = message.sent_at
+            if position is not None and message.uuid == position[0]:
+                break
+            is_old = since is None or (sent_at is not None and sent_at < since)
+            if is_old and len(found) >= unread:
+                break
+            if newest is None and sent_at is not None:
+                newest = (message.uuid, sent_at)
+            is_fans = message.sender.uuid == chat.user.uuid
+            if is_fans and not (message.type or "").startswith(_AUTOMATIC):
+                found.append(message)
+        return found, newest
+
+
+class _Follow:
+    """Looks at the inbox, again and again."""
+
+    def __init__(self, inbox: Inbox, every: float) -> None:
+        self._inbox = inbox
+        self._every = every
+        self._look: AsyncIterator[Message] | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        while True:
+            if self._look is None:
+                self._look = self._inbox.new()
+            try:
+                return await anext(self._look)
+            except StopAsyncIteration:
+                pass
+            except FanvueError as error:
+                if not error.transient:
+                    raise
+                _logger.warning("the inbox cannot be read, and is tried again: %s", error)
+                await self._inbox._sleep(self._every)  # noqa: SLF001 - of this module
+                continue  # with the same look, which knows what was given last
+            self._look = None
+            await self._inbox._sleep(self._every)  # noqa: SLF001 - of this module
+
+
+def _last(chat: Chat) -> tuple[str, datetime] | None:
+    """Return where a chat stands by the list of chats."""
+    last = chat.last_message
+    return None if last is None or last.sent_at is None else (last.uuid, last.sent_at)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

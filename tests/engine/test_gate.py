@@ -1,0 +1,406 @@
+"""The gate: who waits for the rate limit, how long, and who goes next. Time is virtual."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from support.virtual import run
+
+from fanvue_async.engine.answers import Answer
+from fanvue_async.engine.gate import Gate, GateClosedError, Gates, TooLongError
+from fanvue_async.engine.window import Report, ServerClock, Window
+from fanvue_async.errors import StoreError
+from fanvue_async.stores import ABSENT, Entry, MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from fanvue_async.stores import Store
+
+EPOCH = 1_000_000_000.0
+"""The API's time when the loop's is 0."""
+FOREVER = math.inf
+
+
+@attrs.define
+class Api:
+    """The API's side of one bucket: a limit for each window, filled again as a whole."""
+
+    limit: int = 40
+    window: float = 3.0
+    delay: float = 0.01
+    """Seconds from a request to its response, half of it on the way there."""
+    says: bool = True
+    """Whether its responses carry the headers."""
+    clock_error: float = 0.0
+    used: dict[int, int] = attrs.field(factory=dict[int, int])
+    refused: int = 0
+
+    async def call(self) -> Answer:
+        """Answer a request."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self.delay / 2)
+        now = EPOCH + loop.time() + self.clock_error
+        number = math.floor(now / self.window)
+        used = self.used[number] = self.used.get(number, 0) + 1
+        is_refused = used > self.limit
+        self.refused += is_refused
+        headers = {"Date": formatdate(now, usegmt=True)}
+        reset = (number + 1) * self.window
+        if self.says:
+            headers |= {
+                "X-RateLimit-Limit": str(self.limit),
+                "X-RateLimit-Remaining": str(max(0, self.limit - used)),
+                "X-RateLimit-Reset": f"{reset:.0f}",
+            }
+        if is_refused:
+            headers["Retry-After"] = str(math.ceil(reset - now))
+        await asyncio.sleep(self.delay / 2)
+        return Answer(429 if is_refused else 200, headers)
+
+
+@attrs.define
+class Process:
+    """One process's gates, and calls that go through them as ``Call`` lets them."""
+
+    api: Api
+    store: Store | None = None
+    account: str = "anna"
+    gates: Gates = attrs.field(init=False)
+    order: list[int] = attrs.field(factory=list[int])
+
+    def __attrs_post_init__(self) -> None:
+        self.gates = Gates(asyncio.get_running_loop().time, self.store)
+
+    @property
+    def gate(self) -> Gate:
+        """The gate of the account's bucket."""
+        return self.gates.gate(self.account, None, "GET /chats")
+
+    async def call(self, number: int = 0, *, until: float = FOREVER) -> float:
+        """Make one call, and return when it was let through."""
+        loop, first = asyncio.get_running_loop(), False
+        while True:
+            gate = self.gate
+            if not gate.try_enter():
+                await gate.enter(until, first=first)
+            self.order.append(number)
+            went = loop.time()
+            answer = await self.api.call()
+            self.gates.note(self.account, None, "GET /chats", answer, went)
+            gate.leave()
+            if answer.status != 429:
+                return went
+            first = True
+            retry_after = answer.headers.get("Retry-After")
+            gate.refuse(float(retry_after) if retry_after else None)
+
+
+def in_virtual_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run a test in virtual time."""
+
+    def ran() -> None:
+        run(test())
+
+    ran.__name__, ran.__doc__ = test.__name__, test.__doc__
+    return ran
+
+
+@in_virtual_time
+async def test_a_bucket_is_used_up_and_never_overdrawn() -> None:
+    """200 calls on 40 per window take five windows, and none of them is refused."""
+    process = Process(Api())
+    times = await asyncio.gather(*(process.call() for _ in range(200)))
+    assert process.api.refused == 0
+    assert [process.api.used[number] for number in sorted(process.api.used)] == [40] * 5
+    assert max(times) <= 5 * 3.0
+
+
+@in_virtual_time
+async def test_the_first_call_goes_alone() -> None:
+    """A bucket that nothing is known of is asked by one call first."""
+    process = Process(Api(limit=1_000))
+    times = sorted(await asyncio.gather(*(process.call() for _ in range(20))))
+    assert times[0] == 0.0
+    assert times[1] >= process.api.delay
+
+
+@in_virtual_time
+async def test_first_come_first_served() -> None:
+    """Calls go in the order in which they came, over the windows."""
+    process = Process(Api(limit=10))
+    await asyncio.gather(*(process.call(number) for number in range(45)))
+    assert process.order == list(range(45))
+
+
+@in_virtual_time
+async def test_a_clock_an_hour_off_does_not_matter() -> None:
+    """The window goes by the API's own clock."""
+    process = Process(Api(clock_error=3_600.0))
+    times = await asyncio.gather(*(process.call() for _ in range(120)))
+    assert process.api.refused == 0
+    assert max(times) <= 3 * 3.0 + 1.0
+
+
+@in_virtual_time
+async def test_a_server_that_says_nothing_is_open_until_it_refuses() -> None:
+    """Without headers, calls go until a 429 closes the gate; then they wait it out."""
+    process = Process(Api(says=False, limit=40))
+    await asyncio.gather(*(process.call() for _ in range(100)))
+    assert process.api.refused > 0
+    assert sum(process.api.used.values()) == 100 + process.api.refused
+
+
+@in_virtual_time
+async def test_a_wait_in_vain_is_not_begun() -> None:
+    """A call that cannot go before its deadline fails at once, and nothing is sent."""
+    process = Process(Api(limit=2, window=60.0))
+    await process.call()
+    await process.call()
+    now = asyncio.get_running_loop().time()
+    with pytest.raises(TooLongError) as caught:
+        await process.call(until=now + 1.0)
+    assert asyncio.get_running_loop().time() == now
+    assert 0 < caught.value.seconds <= 60
+    assert sum(process.api.used.values()) == 2
+
+
+@in_virtual_time
+async def test_who_waits_behind_too_many_is_told() -> None:
+    """Calls whose window comes too late fail, as soon as that is known."""
+    process = Process(Api(limit=10, window=60.0))
+    await process.call()
+    calls = [asyncio.create_task(process.call(until=150.0)) for _ in range(60)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    late = [result for result in results if isinstance(result, TooLongError)]
+    assert len(results) - len(late) == 39  # windows begin at 0, 20, 80 and 140 s
+    assert process.api.refused == 0
+
+
+@pytest.mark.parametrize("cancelled", [0, 5, 19])
+def test_a_cancelled_waiter_passes_its_turn_on(cancelled: int) -> None:
+    """Whoever is cancelled while it waits costs nobody else a turn."""
+
+    async def test() -> None:
+        process = Process(Api(limit=5))
+        tasks = [asyncio.create_task(process.call(number)) for number in range(20)]
+        await asyncio.sleep(0.5)
+        tasks[cancelled].cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(result, float) for result in results) == 20 - (cancelled > 4)
+        assert process.api.refused == 0
+        assert not process.gate.is_busy
+
+    run(test())
+
+
+@in_virtual_time
+async def test_a_turn_that_comes_with_a_cancel_is_not_lost() -> None:
+    """A waiter that is cancelled in the very turn of the loop in which it may go gives it back."""
+    process = Process(Api(limit=1))
+    await process.call()
+    waiting = asyncio.create_task(process.gate.enter(FOREVER, first=False))
+    await asyncio.sleep(0)
+    process.gate.allowance.window = Window(9, 1, 1)
+    process.gate.admit()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert not process.gate.is_busy
+    assert process.gate.try_enter()
+
+
+@in_virtual_time
+async def test_closing_ends_all_waits() -> None:
+    """Whoever waits when the gates close is told so."""
+    process = Process(Api(limit=1))
+    await process.call()
+    tasks = [asyncio.create_task(process.call()) for _ in range(3)]
+    await asyncio.sleep(0)
+    process.gates.close()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(result) for result in results} == {GateClosedError}
+
+
+@in_virtual_time
+async def test_one_full_bucket_delays_no_other() -> None:
+    """A creator's bucket and the account's own are used side by side."""
+    process = Process(Api(limit=1, window=60.0))
+    await process.call()
+    other = process.gates.gate("anna", "creator", "GET /chats")
+    assert other.try_enter()
+    assert not process.gate.try_enter()
+
+
+@in_virtual_time
+async def test_an_operation_with_a_limit_of_its_own_has_a_bucket_of_its_own() -> None:
+    """Told apart by what its responses say; a limit that changes for all changes the bucket."""
+    process = Process(Api())
+    await process.call()
+
+    def note(operation: str, limit: int, remaining: int) -> None:
+        headers = {
+            "Date": formatdate(EPOCH, usegmt=True),
+            "X-RateLimit-Limit": str(limit),
+            "X-RateLimit-Remaining": str(remaining),
+            "X-RateLimit-Reset": f"{EPOCH + 3:.0f}",
+        }
+        process.gates.note("anna", None, operation, Answer(200, headers), 0.0)
+
+    note("POST /slow", 5, 0)
+    assert process.gates.gate("anna", None, "POST /slow") is not process.gate
+    assert not process.gates.gate("anna", None, "POST /slow").try_enter()
+    assert process.gate.try_enter()
+    note("GET /chats", 30, 20)
+    assert process.gate.allowance.window.limit == 30
+    note("POST /slow", 30, 19)
+    assert process.gates.gate("anna", None, "POST /slow") is process.gate
+
+
+def test_a_gate_that_is_in_use_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table of buckets is bounded, but never by one with calls under way."""
+    monkeypatch.setattr("fanvue_async.engine.gate._MAX_BUCKETS", 4)
+    gates = Gates(lambda: 0.0)
+    used = gates.gate("used", None, "")
+    assert used.try_enter()
+    for number in range(20):
+        gates.gate(str(number), None, "")
+    assert gates.gate("used", None, "") is used
+    assert gates.gate("19", None, "") is gates.gate("19", None, "")
+    for number in range(20):
+        assert gates.gate(f"busy {number}", None, "").try_enter()
+    assert gates.gate("busy 0", None, "") is gates.gate("busy 0", None, "")
+
+
+@pytest.mark.parametrize(
+    ("window", "report", "expected"),
+    [
+        pytest.param(Window(), Report(40, 39, 3), Window(1, 40, 39, 3, 3), id="first"),
+        pytest.param(
+            Window(1, 40, 20, 3, 3), Report(40, 30, 3), Window(1, 40, 20, 3, 3), id="only lowers"
+        ),
+        pytest.param(
+            Window(1, 40, 20, 3, 3), Report(40, 10, 3), Window(1, 40, 10, 3, 3), id="other program"
+        ),
+        pytest.param(
+            Window(2, 40, 20, 6, 3), Report(40, 0, 3), Window(2, 40, 20, 6, 3), id="older window"
+        ),
+        pytest.param(
+            Window(1, 40, 0, 3, 3), Report(40, 39, 6), Window(2, 40, 39, 6, 6), id="newer window"
+        ),
+        pytest.param(
+            Window(2, 40, 30, None, 3), Report(40, 38, 3), Window(2, 40, 30, 3, 3), id="its end"
+        ),
+        pytest.param(
+            Window(1, 40, 20, 3, 3), Report(30, 19, 3), Window(1, 30, 19, 3, 3), id="new limit"
+        ),
+        pytest.param(
+            Window(1, 40, 20, 3, 3), Report(40, 0, -5), Window(1, 40, 20, 3, 3), id="in the past"
+        ),
+        pytest.param(
+            Window(1, 40, 20, 3, 3), Report(40, 0, 86_400), Window(1, 40, 20, 3, 3), id="a day off"
+        ),
+    ],
+)
+def test_a_report_corrects_a_window(window: Window, report: Report, expected: Window) -> None:
+    """Within a window a report only lowers what is left; what makes no sense changes nothing."""
+    assert window.reported(report, 0.0) == expected
+
+
+def test_the_servers_clock_is_never_ahead() -> None:
+    """It is learned from Date, keeps the latest of what they prove, and follows a step back."""
+    clock = ServerClock(lambda: 5.0)
+    assert clock.at(100.0) == 5.0
+    clock.note({}, 0.0, 0.0)
+    assert clock.at(100.0) == 5.0
+    for now, date in [(0.9, EPOCH), (1.01, EPOCH + 1), (1.5, EPOCH + 1)]:
+        clock.note({"Date": formatdate(date, usegmt=True)}, now, now)
+        assert clock.at(now) <= EPOCH + now
+    assert clock.at(2.0) == pytest.approx(EPOCH + 1.99, abs=0.01)
+    clock.note({"Date": formatdate(EPOCH - 100, usegmt=True)}, 3.0, 3.0)
+    assert clock.at(3.0) == pytest.approx(EPOCH - 100)
+
+
+@pytest.mark.parametrize("processes", [2, 5, 20])
+def test_processes_share_a_bucket(processes: int) -> None:
+    """Processes on one store draw a bucket up together, and none of them is refused."""
+
+    async def test() -> None:
+        api, store = Api(), MemoryStore()
+        everyone = [Process(api, store) for _ in range(processes)]
+        calls = 400 // processes
+        await asyncio.gather(*(one.call() for one in everyone for _ in range(calls)))
+        assert api.refused == 0
+        assert asyncio.get_running_loop().time() <= 1.1 * 10 * 3.0
+        for one in everyone:
+            one.gates.close()
+
+    run(test())
+
+
+@in_virtual_time
+async def test_another_program_on_a_shared_bucket() -> None:
+    """What others draw shows in the reports; the few refusals are waited out."""
+    api, store = Api(), MemoryStore()
+    everyone = [Process(api, store) for _ in range(5)]
+
+    async def draw() -> None:
+        while True:
+            await api.call()
+            await asyncio.sleep(0.3)
+
+    other = asyncio.create_task(draw())
+    await asyncio.gather(*(one.call() for one in everyone for _ in range(40)))
+    other.cancel()
+    assert sum(api.used.values()) >= 200
+    for one in everyone:
+        one.gates.close()
+
+
+class Broken:
+    """A store that fails, or is read by another release."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.reads = 0
+
+    async def get(self, key: str) -> Entry | None:
+        """Fail, or give what nobody understands."""
+        del key
+        self.reads += 1
+        if self.error is not None:
+            raise self.error
+        return Entry(b"[]", "1")
+
+    async def put(self, key: str, value: bytes, **conditions: Any) -> str | None:
+        """Accept anything."""
+        del key, value
+        assert conditions["version"] is not ABSENT
+        return "2"
+
+
+@pytest.mark.parametrize("error", [StoreError("down"), RuntimeError("a bug")])
+def test_a_store_that_is_down(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """Each process goes by its own view then, and says so once."""
+
+    async def test() -> None:
+        process = Process(Api(), Broken(error))  # type: ignore[arg-type] # what is used of it
+        await asyncio.gather(*(process.call() for _ in range(100)))
+        assert process.api.refused == 0
+        process.gates.close()
+
+    run(test())
+    assert caplog.text.count("the store of the rate limits failed") == 1
+
+
+@in_virtual_time
+async def test_a_window_that_cannot_be_read() -> None:
+    """It is as good as none."""
+    process = Process(Api(), Broken())  # type: ignore[arg-type] # what is used of it
+    await process.call()
+    process.gates.close()
