@@ -269,10 +269,13 @@ class _New:
         except _STOPPING:
             raise
         except FanvueError as error:
-            # A refusal is the API's last word on this chat. All else is read again next time.
-            self._is_complete = self._is_complete and (
-                isinstance(error, APIError) and not error.transient
-            )
+            if isinstance(error, APIError) and not error.transient:
+                # The API's last word on this chat, until something new is said in it.
+                stands = _last(chat)
+                if stands is not None:
+                    await self._positions.set(chat, *stands)
+            else:
+                self._is_complete = False
             self._inbox.report(chat, error)
             return False
         self._chat, self._waiting, self._end = chat, found, newest
@@ -288,19 +291,22 @@ class _New:
         if not unread and since is None:
             return [], _last(chat) if chat.last_message_at == self._newest else None
         found: list[Message] = []
+        counted = 0
         newest: tuple[str, datetime] | None = None
         async for message in self._inbox._fanvue.messages.list(chat.user.uuid):  # noqa: SLF001
             sent_at = message.sent_at
             if position is not None and message.uuid == position[0]:
                 break
             is_old = since is None or (sent_at is not None and sent_at < since)
-            if is_old and len(found) >= unread:
+            if is_old and counted >= unread:
                 break
             if newest is None and sent_at is not None:
                 newest = (message.uuid, sent_at)
             is_fans = message.sender.uuid == chat.user.uuid
             if is_fans and not (message.type or "").startswith(_AUTOMATIC):
                 found.append(message)
+                # What came after the chat was listed is not in its count of unread messages.
+                counted += sent_at is None or sent_at <= (chat.last_message_at or sent_at)
         return found, newest
 
 

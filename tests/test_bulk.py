@@ -1,0 +1,356 @@
+"""Bulk work: each item once, over restarts, processes and whatever a call comes to."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import sha256
+from itertools import count
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from fanvue_async import (
+    AuthenticationError,
+    BadRequestError,
+    ClientStateError,
+    InvalidArgumentError,
+    NoAnswerError,
+    NotSentError,
+    RateLimitError,
+    StoreError,
+    bulk,
+)
+from fanvue_async.stores import MemoryStore, documents
+from fanvue_async.stores.claims import Claim, Lease
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from fanvue_async.stores import Entry
+
+NAME = "greeting"
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """Remember in memory what was done."""
+    return MemoryStore()
+
+
+@attrs.define
+class Work:
+    """Does what a test says, and notes for whom."""
+
+    raises: Callable[[int], BaseException | None] = lambda _: None
+    done: list[int] = attrs.field(factory=list[int])
+    most_at_once: int = 0
+    _now: int = 0
+
+    async def __call__(self, item: int) -> str:
+        """Handle an item."""
+        self.done.append(item)
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self._now -= 1
+        error = self.raises(item)
+        if error is not None:
+            raise error
+        return f"value {item}"
+
+
+async def run(
+    items: Iterable[int], work: Work, store: MemoryStore, *, repeat_unknown: bool = False
+) -> dict[int, str]:
+    """Do a bulk, and return the outcomes."""
+    each = bulk.each(items, work, store=store, name=NAME, repeat_unknown=repeat_unknown)
+    return {done.item: done.outcome async for done in each}
+
+
+async def test_each_item_is_done_once(store: MemoryStore) -> None:
+    """Duplicates, a second run and three runs side by side repeat nothing."""
+    work = Work()
+    items = [*range(50), *range(30)]
+    runs = await asyncio.gather(*(run(items, work, store) for _ in range(3)))
+    assert sorted(work.done) == list(range(50))
+    assert sum(map(len, runs)) == 50
+    assert await run(items, work, store) == {}
+    assert await bulk.progress(NAME, store=store) == bulk.Progress(done=50)
+    assert work.most_at_once <= 60
+
+
+async def test_values_and_concurrency(store: MemoryStore) -> None:
+    """What a call returns is in ``value``; no more calls run at once than were allowed."""
+    work = Work()
+    each = bulk.each(range(30), work, store=store, name=NAME, concurrency=4)
+    values = {done.item: done.value async for done in each}
+    assert values == {item: f"value {item}" for item in range(30)}
+    assert work.most_at_once == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "again"),
+    [
+        (BadRequestError("no", status=400), "refused", False),
+        (InvalidArgumentError("no"), "refused", False),
+        (NoAnswerError("lost", maybe_processed=True), "unknown", False),
+        (NoAnswerError("lost, of a safe request"), "postponed", True),
+        (NotSentError("refused"), "postponed", True),
+        (RateLimitError("full", status=429), "postponed", True),
+        (StoreError("of the call's own"), "postponed", True),
+        (asyncio.CancelledError(), "unknown", False),
+    ],
+)
+async def test_an_error_decides_the_outcome(
+    store: MemoryStore, *, error: BaseException, outcome: str, again: bool
+) -> None:
+    """Only what certainly did not happen is tried again by the next run."""
+    work = Work(lambda _: error)
+    each = bulk.each([1], work, store=store, name=NAME)
+    (done,) = [done async for done in each]
+    assert (done.outcome, done.error) == (outcome, error)
+    work.raises = lambda _: None
+    assert await run([1], work, store) == ({1: "done"} if again else {})
+
+
+async def test_what_is_unknown_is_repeated_when_asked(store: MemoryStore) -> None:
+    """``repeat_unknown`` takes up what may have happened already."""
+    work = Work(lambda _: NoAnswerError("lost", maybe_processed=True))
+    assert await run([1], work, store) == {1: "unknown"}
+    work.raises = lambda _: None
+    assert await run([1], work, store, repeat_unknown=True) == {1: "done"}
+    assert await run([1], work, store, repeat_unknown=True) == {}
+
+
+@pytest.mark.parametrize(
+    "error", [AuthenticationError("no", status=401), ClientStateError("closed"), KeyError("a bug")]
+)
+async def test_it_stops_at_what_every_item_would_meet(store: MemoryStore, error: Exception) -> None:
+    """Nothing new is begun then, and the error is raised once the rest is settled."""
+    work = Work(lambda item: error if item == 10 else None)
+    each = bulk.each(range(1_000), work, store=store, name=NAME, concurrency=5)
+    with pytest.raises(type(error)):
+        await _exhausted(each)
+    assert len(work.done) < 30
+    progress = await bulk.progress(NAME, store=store)
+    assert progress.done == len(work.done) - 1
+    assert progress.unknown == isinstance(error, KeyError)
+    assert [done async for done in each] == []
+
+
+async def _exhausted(each: bulk.Bulk[int, str]) -> None:
+    async for _ in each:
+        pass
+
+
+async def test_an_endless_source_is_pulled_as_needed(store: MemoryStore) -> None:
+    """A loop that is left early begins nothing new; what is under way is settled."""
+    work = Work()
+    each = bulk.each(count(), work, store=store, name=NAME, concurrency=3)
+    async for done in each:
+        if done.item >= 5:
+            break
+    await each.aclose()
+    assert len(work.done) < 12
+    assert await bulk.progress(NAME, store=store) == bulk.Progress(done=len(work.done))
+
+
+async def test_an_asynchronous_source(store: MemoryStore) -> None:
+    """Items may come one by one; results do not wait for the next item."""
+    gate = asyncio.Event()
+
+    async def items() -> AsyncIterator[int]:
+        yield 1
+        await gate.wait()
+        yield 2
+
+    each = bulk.each(items(), Work(), store=store, name=NAME)
+    assert (await anext(each)).item == 1
+    gate.set()
+    assert (await anext(each)).item == 2
+    with pytest.raises(StopAsyncIteration):
+        await anext(each)
+
+
+async def test_closing_while_a_source_is_waited_for(store: MemoryStore) -> None:
+    """Leaving ends the wait for the next item."""
+
+    async def items() -> AsyncIterator[int]:
+        yield 1
+        await asyncio.Event().wait()
+
+    each = bulk.each(items(), Work(), store=store, name=NAME)
+    assert (await anext(each)).item == 1
+    waiting = asyncio.ensure_future(anext(each))
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await each.aclose()
+
+
+async def test_a_source_that_fails(store: MemoryStore) -> None:
+    """Its error is raised when what was begun is settled."""
+
+    def items() -> Iterable[int]:
+        yield 1
+        raise LookupError
+
+    each = bulk.each(items(), Work(), store=store, name=NAME)
+    assert (await anext(each)).outcome == "done"
+    with pytest.raises(LookupError):
+        await anext(each)
+
+
+def mark(item: int) -> str:
+    """Return the key of an item's mark, as a process that was killed left it."""
+    return bulk._prefix(NAME) + sha256(str(item).encode()).hexdigest()
+
+
+async def test_what_a_killed_process_had_begun(store: MemoryStore) -> None:
+    """It is left alone while its lease lasts, and unknown from then on."""
+    lease = Lease(store, mark(1), seconds=60)
+    await lease.acquire()
+    await store.put(mark(1), documents.dump({"state": "begun"}))
+    work = Work()
+    assert await run([1], work, store) == {}
+    assert await bulk.progress(NAME, store=store) == bulk.Progress(begun=1)
+    await lease.release()
+    assert await run([1], work, store) == {1: "unknown"}
+    assert work.done == []
+
+
+async def test_a_late_done_replaces_unknown(store: MemoryStore) -> None:
+    """Who was paused beyond its lease corrects what another had to assume."""
+
+    async def slow(item: int) -> None:
+        del item
+        key = mark(1)
+        entry = await store.get(key)
+        assert entry is not None
+        await store.put(key, documents.dump({"state": "unknown"}), version=entry.version)
+
+    outcomes = [done.outcome async for done in bulk.each([1], slow, store=store, name=NAME)]
+    assert outcomes == ["done"]
+    assert await bulk.progress(NAME, store=store) == bulk.Progress(done=1)
+
+
+async def test_marks_that_go_while_they_are_counted(store: MemoryStore) -> None:
+    """What is deleted meanwhile is not counted."""
+    await run([1, 2], Work(), store)
+    get = store.get
+
+    async def forgetful(key: str) -> Entry | None:
+        await store.delete(key)
+        return await get(key)
+
+    store.get = forgetful  # type: ignore[method-assign] # of this one object
+    assert await bulk.progress(NAME, store=store) == bulk.Progress()
+
+
+async def test_forgetting_a_bulk(store: MemoryStore) -> None:
+    """Its items may be handled again; those of others are left."""
+    work = Work()
+    await run([1], work, store)
+    async for _ in bulk.each([1], work, store=store, name=f"{NAME}/other"):
+        pass
+    await bulk.forget(NAME, store=store)
+    assert await run([1], work, store) == {1: "done"}
+    assert await bulk.progress(f"{NAME}/other", store=store) == bulk.Progress(done=1)
+
+
+class Failing(MemoryStore):
+    """A store that fails at chosen calls, before or after it has done what it was asked for."""
+
+    def __init__(self, method: str, calls: set[int], *, after: bool) -> None:
+        super().__init__()
+        self._method, self._calls, self._after = method, calls, after
+        self._count = 0
+
+    def _is_due(self, method: str) -> bool:
+        self._count += method == self._method
+        return method == self._method and self._count in self._calls
+
+    async def get(self, key: str) -> Entry | None:
+        """Read, or fail."""
+        if self._is_due("get"):
+            raise StoreError("down")
+        return await super().get(key)
+
+    async def put(self, key: str, value: bytes, **options: object) -> str | None:
+        """Write, or fail."""
+        is_due = self._is_due("put")
+        if is_due and not self._after:
+            raise StoreError("down")
+        version = await super().put(key, value, **options)  # type: ignore[arg-type]
+        if is_due:
+            raise StoreError("down")
+        return version
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("method", "calls", "outcome"),
+    [
+        ("get", {1}, "postponed"),
+        ("put", {1}, "postponed"),
+        ("put", {2}, "postponed"),
+        ("put", {3}, "done"),
+        ("put", {3, 4, 5}, "done"),
+        ("put", set(range(3, 40)), "done"),
+    ],
+)
+async def test_a_store_that_fails(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    method: str,
+    calls: set[int],
+    outcome: str,
+    after: bool,
+) -> None:
+    """Before the call it postpones; after it, the outcome is written once the store is back."""
+    monkeypatch.setattr(bulk, "_WRITE_PAUSE", 0.0)
+    work, store = Work(), Failing(method, calls, after=after)
+    assert await run([1], work, store) == {1: outcome}
+    assert work.done == ([1] if outcome == "done" else [])
+    if outcome == "done" and len(calls) < 30:
+        assert await bulk.progress(NAME, store=store) == bulk.Progress(done=1)
+    await run([1], work, store)
+    assert len(work.done) <= 1
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_mark_that_another_sets_in_between(store: MemoryStore, *, before: bool) -> None:
+    """Who loses the race for a mark leaves the item alone."""
+    take = Claim.take
+
+    async def slow_take(claim: Claim) -> bool:
+        if before:
+            await store.put(mark(1), documents.dump({"state": "done"}))
+        taken = await take(claim)
+        await store.put(mark(1), documents.dump({"state": "done"}))
+        return taken
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Claim, "take", slow_take)
+        assert await run([1], Work(), store) == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"concurrency": True}, "concurrency"),
+        ({"call": None}, "call"),
+    ],
+)
+def test_arguments_that_make_no_sense(
+    store: MemoryStore, options: dict[str, object], message: str
+) -> None:
+    """They are refused before anything is done."""
+    arguments = {"call": Work(), "name": NAME, **options}
+    with pytest.raises(InvalidArgumentError, match=message):
+        bulk.each([1], arguments.pop("call"), store=store, **arguments)  # type: ignore[arg-type]
