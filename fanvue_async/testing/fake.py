@@ -11,6 +11,7 @@ from fanvue_async.client import FanvueClient
 from fanvue_async.testing.account import ROUTES, Account
 from fanvue_async.testing.agencies import AGENCIES, Agencies
 from fanvue_async.testing.buckets import Buckets, checked
+from fanvue_async.testing.deliveries import SECRET, Deliveries, deliver
 from fanvue_async.testing.exchange import ReceivedRequest, RefusedError, Reply, missing
 from fanvue_async.testing.oauth import OAUTH, OAuth
 from fanvue_async.testing.profiles import CREATORS, Creators
@@ -23,7 +24,7 @@ from fanvue_async.testing.users import Row, uuid_of
 from fanvue_async.testing.world import Owner, World, profile_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from types import TracebackType
     from uuid import UUID
 
@@ -82,6 +83,8 @@ class FakeFanvue(Account):
         super().__init__(_owner(world, world.users.add(handle="me", is_creator=True)))
         self.buckets = Buckets(limit, world.now)
         self._accounts: dict[str, Account] = {self.uuid: self}
+        self.webhooks = Deliveries(world)
+        """The addresses that are told what happens."""
         self._tokens = Tokens(world.now)
         self.oauth = OAuth(world, self._tokens, self.uuid)
         """The authorization server, at the same address."""
@@ -251,7 +254,35 @@ class FakeFanvue(Account):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self.webhooks.aclose()
         await self._server.stop()
+
+    async def deliver(
+        self,
+        url: str,
+        *events: Mapping[str, Any] | bytes,
+        secret: str | Sequence[str] = SECRET,
+        repeats: int = 0,
+        seed: int | None = None,
+        signed_at: float | None = None,
+    ) -> list[int]:
+        """Send signed webhook deliveries, one after the other; the fake need not run for it.
+
+        Args:
+            url: where to.
+            events: JSON objects, of either family; or bytes, which are sent as they are.
+            secret: the signing secret; several while a secret rotates.
+            repeats: how often each event is sent again.
+            seed: send all of them in the random order of this seed.
+            signed_at: the unix seconds that the signature tells, by default now.
+
+        Returns:
+            The statuses of the answers; 0 where none came within 10 seconds.
+
+        """
+        return await deliver(
+            url, events, secret=secret, repeats=repeats, seed=seed, signed_at=signed_at
+        )
 
     async def serve(self, host: str, port: int, log: Callable[[str], None] | None = None) -> None:
         """Start at an address of your own; ``__aexit__`` ends it.
