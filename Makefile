@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST := PYTHONDEVMODE=1 PYTHONMALLOC=pymalloc $(BIN)/python -m pytest --numprocesses=auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test recipes check docs bench chaos mutants clean
+.PHONY: help demo test recipes check docs bench chaos proxies mutants clean
 
 help:
 	@echo "make demo     create a chat: with FANVUE_ACCESS_TOKEN and USERS=\"uuid …\" on the real API, else on a fake"
@@ -19,6 +19,7 @@ help:
 	@echo "make docs     build the documentation"
 	@echo "make bench    measure what a call costs"
 	@echo "make chaos    make many calls against a server that does its worst"
+	@echo "make proxies  make many calls through nginx, HAProxy and Squid, if they are installed"
 	@echo "make mutants  break the package line by line; the tests must notice"
 	@echo "make clean    remove what these commands made"
 
@@ -46,6 +47,9 @@ bench: $(VENV)/.dev
 
 chaos: $(VENV)/.dev
 	$(BIN)/python tests/faults/chaos.py $(ARGS)
+
+proxies: $(VENV)/.dev
+	ALONE=1 $(BIN)/python -m pytest --capture=no tests/proxies $(ARGS)
 
 mutants: $(VENV)/.mutants
 	$(BIN)/python tests/mutants/run.py $(ARGS)

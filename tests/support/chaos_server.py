@@ -161,6 +161,7 @@ class Server:
         greet: Greeting | None = None,
         tls: ssl.SSLContext | None = None,
         small_buffers: bool = False,
+        port: int = 0,
     ) -> None:
         """Make it.
 
@@ -170,6 +171,7 @@ class Server:
             tls: for TLS, whose handshake takes place after the greeting.
             small_buffers: whether the kernel takes little of what a deaf peer does not read, on
                 either side: a quarter of a megabyte instead of ten, or whatever the machine allows.
+            port: where it listens; 0 lets the system choose.
 
         """
         self.behaviour = behaviour
@@ -187,7 +189,8 @@ class Server:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
             # The client's side sizes its own buffer by it; that of the loopback is 64 KiB.
             self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
-        self._listener.bind(("127.0.0.1", 0))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", port))
         self._listener.setblocking(False)  # noqa: FBT003 - as in socket
         self.port: int = self._listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
