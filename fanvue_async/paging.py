@@ -287,7 +287,7 @@ def _position(operation: Operation[Any], start: str | None, page_size: int) -> _
             return _Cursored(page_size)
         if isinstance(start, str) and start.startswith("c") and len(start) > 1:
             return _Cursored(page_size, start[1:])
-    elif start is None:
+    else:
         return _Whole()
     raise InvalidArgumentError(
         "start must be Page.next of an earlier page of this list", operation=operation.name
