@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fanvue_async.testing.buckets import checked
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Run the fake server with the options of ``add_arguments``."""
-    log = _print if arguments.verbose else None
+    log = partial(print, flush=True) if arguments.verbose else None
     try:
         fake = FakeFanvue(
             tokens=arguments.token or ("fake-token",), rate_limit=arguments.rate_limit
@@ -69,10 +70,6 @@ def main(arguments: list[str] | None = None) -> None:
     )
     add_arguments(parser)
     run(parser, parser.parse_args(arguments))
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
 
 
 def _port(text: str) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import attrs
 
@@ -133,9 +133,11 @@ class _Refusals:
     def forget(self, address: tuple[str, int]) -> None:
         self._left.pop(address, None)
 
-    def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self._left and event == "socket.connect":
-            left = self._left.get(tuple(arguments[1][:2]))
+    def _on_event(  # pragma: no cover - tests see what it does, but nothing traces a hook
+        self, event: str, arguments: tuple[Any, ...]
+    ) -> None:
+        if self._left and event == "socket.connect" and isinstance(arguments[1], tuple):
+            left = self._left.get(cast("tuple[str, int]", arguments[1][:2]))
             if left:
                 left.pop()
                 raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")

@@ -77,12 +77,10 @@ class Server:
         if self.address is None or self._server is None:
             raise RuntimeError("the fake server is not running; use it in 'async with'")
         REFUSALS.add(self.address, times)
-        for connection in self._server.connections:
-            transport = connection.transport
-            if transport is not None:
-                # At once, so that a client that looks before it reuses a connection sees it.
-                with suppress(OSError):
-                    transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        for transport in [each.transport for each in self._server.connections if each.transport]:
+            # At once, so that a client that looks before it reuses a connection sees it.
+            with suppress(OSError):
+                transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> asyncio.BaseProtocol:
         """Make the protocol of a new connection: the server's, or one that hangs up."""

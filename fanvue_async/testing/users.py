@@ -72,11 +72,12 @@ class Users:
 
         """
         user = new_uuid() if uuid is None else uuid_of(uuid)
-        name = handle or f"user-{user[-12:]}"
+        known = self._rows.get(user, {})
+        name: str = handle or known.get("handle", f"user-{user[-12:]}")
         self._rows[user] = {
             "uuid": user,
             "handle": name,
-            "displayName": display_name or name,
+            "displayName": display_name or known.get("displayName", name),
             "nickname": None,
             "isTopSpender": is_top_spender,
             "avatarUrl": avatar_url,

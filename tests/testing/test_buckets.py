@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.by_hand import changed, send
-from support.users import USER
+from support.users import USER, user
 
 from fanvue_async import (
     FanvueClient,
@@ -138,6 +139,89 @@ async def test_each_token_has_its_own_bucket() -> None:
         ]
 
     assert statuses == [201, 429, 201, 429, 401, 401, 401]
+
+
+async def test_each_creator_has_a_bucket() -> None:
+    """Under ``/creators/{creatorUserUuid}/`` each has their own; the rest shares one."""
+    async with FakeFanvue(rate_limit=(1, 60)) as fake:
+        anna, bella = fake.creators.add(), fake.creators.add()
+        statuses = [
+            (await send(fake.url, method="GET", path=path)).status
+            for path in (
+                f"/creators/{anna}/chats",
+                f"/creators/{bella}/chats",
+                f"/creators/{anna.upper()}/followers",
+                f"/creators/{anna}/nothing",
+                "/chats",
+                "/agencies/chats",
+                "/creators",
+            )
+        ]
+        assert statuses == [200, 200, 429, 429, 200, 429, 429]
+        assert fake.buckets.refused == 4
+
+
+async def test_tokens_of_one_user_share_a_bucket() -> None:
+    """Those of one creator do, and so does a renewed token that is like another."""
+    async with FakeFanvue(rate_limit=(2, 60)) as fake:
+        anna = fake.creators.add()
+        for token in ("one", "two"):
+            fake.add_token(token, user=anna)
+        fake.add_token("new", like="fake-token")
+        fake.add_token("newer", like="two")
+        statuses = [
+            (await send(fake.url, headers=changed({"Authorization": f"Bearer {token}"}))).status
+            for token in ("one", "two", "newer", "fake-token", "new", "new")
+        ]
+
+    assert statuses == [201, 201, 429, 201, 201, 429]
+
+
+async def test_an_endpoint_can_have_its_own_limit() -> None:
+    """It has buckets of its own, of which its answers tell; others are as before."""
+    async with FakeFanvue(rate_limit=(5, 60)) as fake:
+        fake.buckets.set_limit("GET /chats", 1, 30)
+        told = [
+            (answer.status, *rate_limit(answer.headers)[:2])
+            for answer in [
+                await send(fake.url, method=method) for method in ("GET", "GET", "POST", "POST")
+            ]
+        ]
+
+    assert told == [(200, 1, 0), (429, 1, 0), (201, 5, 4), (201, 5, 3)]
+
+
+async def test_an_endpoints_limit_holds_where_nothing_else_does(fake: FakeFanvue) -> None:
+    """Without a limit for all, that of an endpoint is enforced all the same."""
+    fake.buckets.set_limit("GET /chats/{userUuid}/messages", 1, 30)
+    path = "/chats/{}/messages"
+    statuses = [
+        (await send(fake.url, method="GET", path=path.format(user(number)))).status
+        for number in (1, 2)
+    ]
+
+    assert statuses == [404, 429]
+
+
+async def test_other_programs_use_up_their_share() -> None:
+    """A share is drawn evenly over each window, and is full again with the next."""
+    clock = Clock()
+    async with FakeFanvue(rate_limit=(8, 4)) as fake:
+        fake.world.clock = clock.time
+        fake.buckets.others = 0.5
+        remaining: list[int] = []
+        for seconds in (0, 1, 1, 1.5, 0.25):
+            clock.now += seconds
+            remaining.append(rate_limit((await send(fake.url)).headers)[1])
+
+    assert remaining == [7, 5, 3, 1, 7]
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [(0, 1), (1, 0), (1.5, 1), (1, math.nan)])
+def test_a_limit_must_make_sense(limit: Any, seconds: float) -> None:
+    """A limit that could not be meant is refused when it is set."""
+    with pytest.raises(ValueError, match="number of requests"):
+        FakeFanvue().buckets.set_limit("GET /chats", limit, seconds)
 
 
 def rate_limit(headers: Mapping[str, str]) -> tuple[int, int, int]:

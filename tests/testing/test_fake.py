@@ -19,6 +19,7 @@ from fanvue_async import (
     FanvueClient,
     FanvueError,
     NotContactableError,
+    PermissionDeniedError,
     RetryPolicy,
     ServerError,
     UnsupportedVersionError,
@@ -265,3 +266,50 @@ async def test_a_scripted_answer_reaches_the_client_as_its_typed_error(fake: Fak
 
     assert caught.value.request_id == "r-1"
     assert len(fake.requests) == 4
+
+
+# Tokens
+
+
+async def test_tokens_come_and_go(fake: FakeFanvue, client: FanvueClient) -> None:
+    """A token is accepted from when it is added until it is expired or its seconds are over."""
+    now = 1_000_000.0
+    fake.world.clock = lambda: now
+    fake.add_token("short", expires_in=5)
+    short = client.with_options(access_token="short")
+    await short.chats.create(USER)
+    now += 5
+    with pytest.raises(AuthenticationError):
+        await short.chats.create(USER)
+    fake.expire("fake-token")
+    with pytest.raises(AuthenticationError):
+        await client.chats.create(USER)
+    for unknown in ("fake-token", "short", "never"):
+        with pytest.raises(ValueError, match="does not accept"):
+            fake.expire(unknown)
+    with pytest.raises(RuntimeError, match="add_token"):
+        _ = fake.token
+    fake.add_token("next")
+    assert fake.token == "next"
+
+
+async def test_a_token_allows_what_its_scopes_say(fake: FakeFanvue, client: FanvueClient) -> None:
+    """A missing scope is a 403 that names it; a token like another has the same scopes."""
+    fake.add_token("reader", scopes=["read:chat"])
+    fake.add_token("reader-2", like="reader", scopes=["read:chat"])
+    for token in ("reader", "reader-2"):
+        reader = client.with_options(access_token=token)
+        await reader.request("GET", "/chats")
+        with pytest.raises(PermissionDeniedError, match="write:chat"):
+            await reader.chats.create(USER)
+
+
+async def test_a_creators_token_shows_their_own_chats(fake: FakeFanvue) -> None:
+    """What a creator's token does is what an agency's token does for them."""
+    anna = fake.creators.add(handle="anna")
+    fake.add_token("anna", user=anna)
+    async with fake.client(access_token="anna") as client:
+        await client.chats.create(USER)
+
+    assert fake.creator(anna).chats == [USER]
+    assert fake.chats == []

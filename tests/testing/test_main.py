@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from support.by_hand import changed, send
 from support.users import USER
 
 from fanvue_async import (
@@ -97,14 +98,14 @@ def test_the_program_ends_on_a_signal(monkeypatch: pytest.MonkeyPatch, *, as_mod
 
 
 @asynccontextmanager
-async def program() -> AsyncGenerator[asyncio.subprocess.Process, None]:
+async def program(*options: str) -> AsyncGenerator[asyncio.subprocess.Process, None]:
     """Run ``python -m fanvue_async.testing``; it never outlives its test.
 
     Not in Python's development mode, whose asyncio reports what a busy machine makes slow.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-P", "-W", "error", "-m", "fanvue_async.testing", "--port", "0"),
+        *("-P", "-W", "error", "-m", "fanvue_async.testing", "--port", "0", *options),
         env={**os.environ, "PYTHONDEVMODE": ""},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -116,3 +117,56 @@ async def program() -> AsyncGenerator[asyncio.subprocess.Process, None]:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_alone_it_takes_options() -> None:
+    """Tokens, a limit and an address of its own; a line for each request, with no token in it."""
+    command = ("--token", "one", "--token", "two", "--rate-limit", "1/60", "--verbose")
+    async with program("--host", "localhost", *command) as process:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().split()[1]
+        assert (await process.stdout.readline()).split() == [b"token", b"one"]
+        headers = changed({"Authorization": "Bearer two"})
+        statuses = [
+            (await send(url, path="/chats?access_token=secret", headers=headers)).status
+            for _ in range(2)
+        ]
+        lines = [await process.stdout.readline() for _ in range(2)]
+
+    assert statuses == [201, 429]
+    assert lines == [b"POST /chats 201\n", b"POST /chats 429\n"]
+
+
+@pytest.mark.parametrize("limit", ["", "5", "5/", "/60", "0/60", "5/0", "x/60", "1.5/60"])
+def test_alone_it_refuses_what_is_no_limit(capsys: pytest.CaptureFixture[str], limit: str) -> None:
+    """A limit that makes no sense is refused like any other wrong argument."""
+    with pytest.raises(SystemExit) as caught:
+        main([f"--rate-limit={limit}"])
+
+    assert caught.value.code == 2
+    assert "must be requests/seconds" in capsys.readouterr().err
+
+
+def test_it_runs_on_loops_without_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a loop knows neither signals nor readers, as on Windows, it falls back."""
+
+    def missing(*_: object) -> None:
+        raise NotImplementedError
+
+    def say(*words: object, **_: object) -> None:
+        said.append(words)
+        if len(said) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    said: list[object] = []
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    loop_class = asyncio.SelectorEventLoop
+    monkeypatch.setattr(loop_class, "add_signal_handler", missing)
+    monkeypatch.setattr(loop_class, "remove_reader", missing)
+    monkeypatch.setattr("builtins.print", say)
+    try:
+        main(["--port", "0"])
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+    assert len(said) == 2

@@ -16,6 +16,7 @@ from fanvue_async import (
     FanvueClient,
     FanvueError,
     NoAnswerError,
+    NotSentError,
     RetryPolicy,
     Timeout,
     TransportError,
@@ -73,6 +74,20 @@ async def test_it_starts_again_with_what_it_knew() -> None:
     async with fake:
         assert [(await send(fake.url)).status for _ in range(2)] == [503, 409]
         assert len(fake.requests) == 3
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_it_serves_where_it_is_told(host: str) -> None:
+    """At an address of one's own, with a line for each request."""
+    fake, lines = FakeFanvue(), list[str]()
+    await fake.serve(host, 0, lines.append)
+    try:
+        assert host in fake.url
+        await send(fake.url, path="/chats?token=secret")
+    finally:
+        await fake.__aexit__(None, None, None)
+
+    assert lines == ["POST /chats 201"]
 
 
 async def test_several_run_side_by_side() -> None:
@@ -417,6 +432,148 @@ def test_a_reply_has_one_body() -> None:
     """Which of two bodies is sent must not be a guess."""
     with pytest.raises(ValueError, match="not both"):
         FakeFanvue().reply(200, json={}, body="x")
+
+
+# What is for one endpoint
+
+
+async def test_a_step_can_be_for_one_endpoint(fake: FakeFanvue) -> None:
+    """``on`` holds a step back for its endpoint; others go by it, steps without it do not."""
+    fake.reply(503, on="POST /chats")
+    fake.reply(500, on="GET /things/{thing}/parts")
+    fake.reply(418)
+    fake.delay(30, on="GET /never")
+    statuses = [
+        (await send(fake.url, method=method, path=path)).status
+        for method, path in (
+            ("GET", "/users/me"),
+            ("GET", "/things/1/parts?x=1"),
+            ("GET", "/things/1/parts"),
+            ("POST", "/chats?x"),
+            ("POST", "/chats"),
+        )
+    ]
+
+    assert statuses == [418, 500, 404, 503, 201]
+
+
+@pytest.mark.parametrize(
+    ("on", "path", "takes"),
+    [
+        ("GET /chats/{userUuid}/messages", f"/chats/{USER}/messages", True),
+        ("GET /chats/{any}/messages", f"/chats/{USER}/messages", True),
+        (f"GET /chats/{USER}/messages", f"/chats/{USER}/messages", True),
+        (f"GET /chats/{USER}/messages", f"/chats/{user(1)}/messages", False),
+        ("POST /chats/{userUuid}/messages", f"/chats/{USER}/messages", False),
+        ("GET /creators/{creatorUserUuid}/chats", f"/creators/{USER}/chats", True),
+        ("GET /chats", f"/creators/{USER}/chats", False),
+        ("GET /vault/folders/{folderName}", "/vault/folders/a%2Fb", True),
+        ("GET /chats/lists/{name}", "/chats/lists/smart", True),
+    ],
+)
+async def test_an_endpoint_is_a_template(
+    fake: FakeFanvue, on: str, path: str, *, takes: bool
+) -> None:
+    """A template takes the paths of its endpoint, whatever its parameters are called."""
+    fake.reply(418, on=on)
+
+    assert ((await send(fake.url, method="GET", path=path)).status == 418) == takes
+
+
+async def test_what_is_written_out_is_not_taken_for_a_parameter(fake: FakeFanvue) -> None:
+    """``/media/{uuid}`` and ``/media/bulk`` are two endpoints."""
+    fake.reply(418, on="GET /media/{uuid}")
+
+    assert (await send(fake.url, method="GET", path="/media/bulk")).status == 400
+    assert (await send(fake.url, method="GET", path=f"/media/{USER}")).status == 418
+
+
+@pytest.mark.parametrize("after", ["request", "headers"])
+async def test_a_cut_can_be_for_one_endpoint(fake: FakeFanvue, after: DropAfter) -> None:
+    """Others go by it."""
+    async with fake.client(retry=RetryPolicy.never()) as client:
+        fake.drop(after, on="GET /users/me")
+        await client.chats.create(USER)
+        with pytest.raises(TransportError):
+            await client.request("GET", "/users/me")
+
+
+@pytest.mark.parametrize("on", ["", "/chats", "get /chats", "GET chats", "GET  /chats"])
+def test_an_endpoint_is_method_and_path(on: str) -> None:
+    """What could never be asked for is refused at once, and so is an endpoint nobody can know."""
+    fake = FakeFanvue()
+    with pytest.raises(ValueError, match="a method and a path"):
+        fake.reply(500, on=on)
+    with pytest.raises(ValueError, match="leave out 'on'"):
+        fake.drop("accept", on="GET /chats")
+
+
+# Connections that are refused
+
+
+async def test_a_refused_connection_never_was(fake: FakeFanvue) -> None:
+    """Each is one ``NotSentError``; nothing is recorded, and the next connection is made."""
+    async with fake.client(retry=RetryPolicy.never()) as client:
+        fake.refuse(times=2)
+        for _ in range(2):
+            with pytest.raises(NotSentError) as caught:
+                await client.chats.create(USER)
+            assert not caught.value.maybe_processed
+        assert fake.requests == []
+        await client.chats.create(USER)
+
+
+async def test_open_connections_end_first(fake: FakeFanvue) -> None:
+    """A client that has a connection open must make a new one, which is refused."""
+    async with fake.client() as client:
+        await client.chats.create(USER)
+        fake.refuse()
+        await client.chats.create(user(1))
+
+    assert fake.chats == [USER, user(1)]
+
+
+async def test_only_this_server_refuses() -> None:
+    """Another server goes on; what was not used up is forgotten with the end."""
+    fake = FakeFanvue()
+    with pytest.raises(RuntimeError, match="not running"):
+        fake.refuse()
+    async with FakeFanvue() as other:
+        async with fake:
+            fake.refuse(5)
+            assert (await send(other.url)).status == 201
+        async with fake:
+            assert (await send(fake.url)).status == 201
+
+
+# What happens is told
+
+
+async def test_listeners_are_told(fake: FakeFanvue) -> None:
+    """Each thing that happens has a name, whom it happened to, and what it is about."""
+    told: list[tuple[str, str]] = []
+    fake.world.listeners.append(lambda event, creator, _: told.append((event, creator)))
+    anna = fake.creators.add()
+    fan = fake.followers.add()
+    fake.subscribers.add(fan)
+    fake.chats.receive(fan)
+    fake.messages.tip(fan, 500)
+    fake.creator(anna).chats.receive(fan)
+    await send(fake.url, path=f"/chats/{fan}/message", body=b'{"text":"Hi"}')
+    await send(fake.url, method="GET", path=f"/chats/{fan}/messages")
+    fake.subscribers.expire(fan)
+
+    assert told == [
+        ("follow.created", fake.uuid),
+        ("subscription.activated", fake.uuid),
+        ("message.received", fake.uuid),
+        ("message.received", fake.uuid),
+        ("payment.succeeded", fake.uuid),
+        ("message.received", anna),
+        ("message.sent", fake.uuid),
+        ("message.read", fake.uuid),
+        ("subscription.deactivated", fake.uuid),
+    ]
 
 
 async def until(condition: Callable[[], bool]) -> None:
