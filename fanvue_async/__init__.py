@@ -47,6 +47,7 @@ from fanvue_async.version import __version__
 if TYPE_CHECKING:
     from fanvue_async.money import Cents
     from fanvue_async.paging import Listing, Page
+    from fanvue_async.resources._upload import UploadPart
     from fanvue_async.resources.agencies import (
         AgenciesResource,
         AgencyChat,
@@ -136,7 +137,7 @@ if TYPE_CHECKING:
         MediaResource,
         MediaTags,
         UploadCompleted,
-        UploadPart,
+        UploadedMedia,
         UploadSession,
     )
     from fanvue_async.resources.messages import (
@@ -348,7 +349,8 @@ else:
         "UnreadCounts": "fanvue_async.resources.chats",
         "UnreadNotifications": "fanvue_async.resources.chats",
         "UploadCompleted": "fanvue_async.resources.media",
-        "UploadPart": "fanvue_async.resources.media",
+        "UploadPart": "fanvue_async.resources._upload",
+        "UploadedMedia": "fanvue_async.resources.media",
         "UploadSession": "fanvue_async.resources.media",
         "UsersResource": "fanvue_async.resources.users",
         "VaultFolder": "fanvue_async.resources.vault",
@@ -542,6 +544,7 @@ __all__ = [
     "UploadCompleted",
     "UploadPart",
     "UploadSession",
+    "UploadedMedia",
     "UsersResource",
     "VaultFolder",
     "VaultFolderMedia",

@@ -41,6 +41,7 @@ class Attempt(Generic[T]):
         "_judgement",
         "_pool",
         "_request",
+        "_scope",
         "_terms",
         "_turn",
     )
@@ -56,6 +57,7 @@ class Attempt(Generic[T]):
         self._deadline = 0.0
         self._has_slot = False
         self._is_under_way = False
+        self._scope: Scope | None = None
         self._bounded_by_attempt = False  # whether its timer ends the attempt before the deadline
 
     async def run(self, deadline: float) -> Outcome[T]:
@@ -96,8 +98,10 @@ class Attempt(Generic[T]):
                     started = pool.clockwork.clock()
                 judgement.attempts += 1
                 judgement.bucket = terms.bucket(judgement.bearer, self._request.creator)
+                self._scope = scope
                 result = await self._exchange(http)
         finally:
+            self._scope = None
             if self._has_slot:
                 pool.slots.release()
             if self._turn is not None:
@@ -159,11 +163,20 @@ class Attempt(Generic[T]):
         if not request.target.startswith("/"):
             http = pool.foreign()
         body = RequestBody(request.body, content_headers(request.content_type), pool.connections)
+        if request.on_progress is not None:
+            body.on_piece = self._progressed
         url = pool.origin.url(request.target)
         exchange = judgement.exchange = Exchange(http, request.method, url, body)
         # A copy for each request: tracers write into what aiohttp is given.
         headers = request.headers if judgement.bearer is None else judgement.bearer.headers.copy()
         return await exchange.run(headers, self._terms.options)
+
+    def _progressed(self, sent: int) -> None:
+        """Start the attempt's clock anew; a piece may leave when the attempt is over already."""
+        if self._scope is not None and self._request.on_progress is not None:
+            if self._bounded_by_attempt:
+                self._scope.change_to(self._terms.bounds.attempt_timer)
+            self._request.on_progress(sent)
 
     def _result(self, result: Answer | Failure | None) -> Answer | Failure:
         """Tell what an attempt came to, also if our own clock or ``aclose`` ended it."""

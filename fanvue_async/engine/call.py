@@ -46,7 +46,8 @@ class Call(Generic[T]):
         self._judgement: Judgement[T] = Judgement(self._pool, request, terms.retry)
         self._reauthenticated = False
         gates = self._pool.gates
-        self._turn = Turn(gates, terms, request) if gates is not None else None
+        is_limited = request.target.startswith("/")  # else it goes to another origin
+        self._turn = Turn(gates, terms, request) if gates is not None and is_limited else None
         self._attempt: Attempt[T] = Attempt(terms, request, self._judgement, self._turn)
 
     async def run(self) -> Outcome[T]:

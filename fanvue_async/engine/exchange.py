@@ -55,7 +55,7 @@ class Exchange:
             options = {**options, "middlewares": (send_once,)}
         if "proxy_headers" in options:  # a copy, for tracers write into it
             options = {**options, "proxy_headers": dict(options["proxy_headers"])}
-        if body.empty:
+        if not body.has_type:
             options = {**options, "skip_auto_headers": ("Content-Type",)}
         try:
             response = await self._http.request(

@@ -57,6 +57,10 @@ class Request(Generic[T]):
     """Whether nothing happens by it, so that it is never called processed."""
     body: bytes | None = None
     content_type: str = "application/json"
+    """Of the body; empty for none."""
+    on_progress: Callable[[int], None] | None = None
+    """Told how many bytes of the body have left; ``Timeout.attempt`` then bounds the seconds
+    without progress instead of the attempt."""
     bare_message: type[BadRequestError] = BadRequestError
     """What a 400 whose body is just ``{message}`` means here."""
     creator: str | None = None

@@ -21,13 +21,14 @@ from multidict import CIMultiDict
 
 if TYPE_CHECKING:
     import ssl as ssl_module
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.base_protocol import BaseProtocol
 
 _PARSER_IN_PYTHON = http_parser.HttpResponseParser is http_parser.HttpResponseParserPy
 _UNSENT_IS_DROPPED = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: what the kernel still holds
+_PIECE = 256 * 1024
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
 _poll = getattr(select, "poll", None)
 _INPUT = getattr(select, "POLLIN", 0) | getattr(select, "POLLRDHUP", 0)
@@ -208,6 +209,8 @@ class RequestBody(aiohttp.BytesPayload):
     """Whether any byte of the request was given to the network."""
     reused: bool = False
     """Whether its connection had carried an earlier request of this pool."""
+    on_piece: Callable[[int], None] | None = None
+    """Called with the number of bytes given to the network; then the body is written in pieces."""
     _transport: asyncio.Transport | None = None
     _socket: socket.socket | None = None
     _protocol: BaseProtocol | None = None
@@ -224,6 +227,7 @@ class RequestBody(aiohttp.BytesPayload):
         self._headers = headers
         self._connections = connections
         self.empty: bool = content is None
+        self.has_type: bool = content is not None and bool(headers["Content-Type"])
 
     def __deepcopy__(self, _: object) -> bytes | None:
         """Give what was sent, to whoever records requests (vcrpy)."""
@@ -245,7 +249,14 @@ class RequestBody(aiohttp.BytesPayload):
         if self.reused and not self._connections.are_checked and has_spoken(protocol):
             raise aiohttp.ClientConnectionError
         self.left = transport is not None and not transport.is_closing()
-        await writer.write(self._value)
+        if self.on_piece is None:
+            await writer.write(self._value)
+            return
+        pieces = memoryview(self._value)
+        for start in range(0, len(pieces), _PIECE):
+            end = min(start + _PIECE, len(pieces))
+            await writer.write(pieces[start:end])  # which waits while the network is full
+            self.on_piece(end)
 
     def note_dead(self) -> None:
         """Suspect the neighbours of a reused connection that turned out dead."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import mimetypes
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from types import EllipsisType
 from typing import Literal
 from uuid import UUID
@@ -13,19 +19,28 @@ import attrs
 
 from fanvue_async.engine.models import ABSENT
 from fanvue_async.engine.operation import Operation
+from fanvue_async.errors import DeadlineExceededError, FanvueError, InvalidArgumentError
 from fanvue_async.money import Cents
 from fanvue_async.paging import Listing, Numbered
 from fanvue_async.resources._resource import Resource
+from fanvue_async.resources._upload import (
+    MAX_SIZE,
+    Parts,
+    Progress,
+    Source,
+    Transfer,
+    UploadPart,
+    checked_seconds,
+)
 from fanvue_async.resources.chats import MediaType, MediaVariant
 from fanvue_async.resources.messages import VariantType
+from fanvue_async.resources.vault import VaultResource
 
 MediaStatus = Literal["created", "processing", "ready", "error"]
 MediaUsage = Literal["subscribers", "followers", "ppv", "mass_messages"]
 
-MAX_UPLOAD = 1_610_612_736
-"""Bytes of the largest file that other programs could upload; the limit is not documented."""
-
 _MAX_PRICE = 50_000
+_FINAL = frozenset({"ready", "error"})
 _SOURCE = re.compile("[a-z0-9_]+")
 
 
@@ -132,14 +147,13 @@ class UploadSession:
     """Not in the API's documentation."""
 
 
-@attrs.frozen
-class UploadPart:
-    """A part that the object store has."""
+@attrs.frozen(kw_only=True)
+class UploadedMedia:
+    """A medium whose file is there."""
 
-    number: int
-    """From 1."""
-    etag: str
-    """What the store answered in ``ETag``, without its quotes."""
+    media_uuid: str
+    status: str
+    """``created``, ``processing``, ``ready`` or ``error``, when it was last looked at."""
 
 
 @attrs.frozen(kw_only=True)
@@ -289,6 +303,102 @@ class CreatorMediaResource(Resource):
         }
         return await self._call(_GET, media_uuid, query=query)
 
+    async def upload(  # noqa: PLR0913 - all but the first by keyword
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        media_type: MediaType | None = None,
+        folder: str | None = None,
+        progress: Progress | None = None,
+        wait_until_ready: bool = False,
+        part_size: int | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - of the whole upload, a typed error
+    ) -> UploadedMedia:
+        """Upload a file, from the session to the last part. Scope: ``write:media``.
+
+        Four parts are under way at a time, and each is sent again by itself. Of the client's
+        ``Timeout``, ``attempt`` counts the seconds in which a part makes no progress, and ``total``
+        bounds each call of the API, not the upload. At most four parts are in memory.
+
+        Args:
+            source: a path, bytes, or an async iterator of bytes.
+            name: what the medium is called, 1 to 255 characters. Default: the file's name.
+            media_type: ``image``, ``video``, ``audio`` or ``document``. Default: by the file's
+                name. Without a path, ``name`` and ``media_type`` are required.
+            folder: a folder of the vault to put it into; it must exist.
+            progress: called with the number of bytes sent and of all bytes, the latter None of an
+                iterator. It must not block.
+            wait_until_ready: whether to read the medium, with growing pauses, until its status is
+                ``ready`` or ``error``. Needs ``read:media`` as well.
+            part_size: bytes of a part, at least 5 MiB. Default: 8 MiB, or a hundredth of the file
+                if that is more. If the API names a size, that holds.
+            timeout: seconds for the whole upload; None: as long as it makes progress.
+
+        Raises:
+            InvalidArgumentError: an argument is out of bounds; or the source is empty, larger than
+                1,610,612,736 bytes, or changed while it was read.
+            OSError: the file can't be read.
+            DeadlineExceededError: ``timeout`` ran out.
+            FanvueError: anything else; see :mod:`fanvue_async.errors`.
+
+            An error behind the beginning, cancellation included, has a note with the UUID of the
+            medium that was begun.
+
+        Source: https://api.fanvue.com/docs/tutorials/multipart-media-upload
+
+        """
+        filename = Path(source).name if isinstance(source, str | os.PathLike) else name or ""
+        kind = media_type or (_type_of(filename) if filename is not name else None)
+        if kind is None or not filename:
+            raise InvalidArgumentError("name and media_type are needed unless source is a path")
+        parts = Parts(source, part_size)
+        begun: list[str] = []
+        scope = asyncio.timeout(checked_seconds(timeout))
+        try:
+            async with scope, parts:
+                session = await self.create_upload(name or filename, filename, kind)
+                begun.append(session.media_uuid)
+                status = await self._send(session, parts, progress)
+                if folder is not None:
+                    await VaultResource(self._session).attach(folder, begun)
+                if wait_until_ready:
+                    status = await self._wait(session.media_uuid, status)
+                return UploadedMedia(media_uuid=session.media_uuid, status=status)
+        except BaseException as error:
+            if not (isinstance(error, TimeoutError) and scope.expired()):
+                _note(error, begun)
+                raise
+        late = DeadlineExceededError(f"the upload was not done within {timeout} s")
+        late.maybe_processed = bool(begun)
+        _note(late, begun)
+        raise late
+
+    async def _send(self, session: UploadSession, parts: Parts, progress: Progress | None) -> str:
+        """Send all parts and complete the upload. Returns the status of the medium."""
+        parts.cut_by(session.part_size)
+        address_of = partial(self.upload_part_url, session.upload_id)
+        sent = await Transfer(self._session, parts, address_of, progress).run()
+        try:
+            return (await self.complete_upload(session.upload_id, sent)).status
+        except FanvueError as error:
+            lost = error
+        if lost.maybe_processed:
+            with suppress(FanvueError):  # then nobody knows, and the first error says so
+                status = (await self.get(session.media_uuid)).status
+                if status != "created":
+                    return status
+        raise lost
+
+    async def _wait(self, media_uuid: str, status: str) -> str:
+        """Read the status until it stays."""
+        pause = 0.5
+        while status not in _FINAL:
+            await self._session.terms.pool.clockwork.sleep(pause)
+            pause = min(pause * 1.5, 15.0)
+            status = (await self.get(media_uuid)).status
+        return status
+
     async def create_upload(
         self, name: str, filename: str, media_type: MediaType, *, size_bytes: int | None = None
     ) -> UploadSession:
@@ -316,7 +426,7 @@ class CreatorMediaResource(Resource):
             "mediaType": check.required_text("media_type", media_type),
             "sizeBytes": ...
             if size_bytes is None
-            else check.whole("size_bytes", size_bytes, 1, MAX_UPLOAD),
+            else check.whole("size_bytes", size_bytes, 1, MAX_SIZE),
         }
         return await self._call(_CREATE_UPLOAD, json=json)
 
@@ -407,6 +517,21 @@ class CreatorMediaResource(Resource):
             "variants": check.several("variants", variants),
         }
         return Listing(self._session, _LIST, query=query, start=start, page_size=page_size)
+
+
+def _note(error: BaseException, begun: Sequence[str]) -> None:
+    """Say in an error which medium was begun."""
+    for media_uuid in begun:
+        error.add_note(f"The upload was begun as the medium {media_uuid}.")
+
+
+def _type_of(filename: str) -> MediaType:
+    """Guess from its name what a file is."""
+    match (mimetypes.guess_type(filename)[0] or "").partition("/")[0]:
+        case "image" | "video" | "audio" as kind:
+            return kind
+        case _:
+            return "document"
 
 
 class MediaResource(CreatorMediaResource):
