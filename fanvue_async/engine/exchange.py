@@ -80,7 +80,10 @@ class Exchange:
             return self.answer or self._lost(aiohttp.ClientConnectionError())
         except BaseException as error:  # noqa: BLE001 - aiohttp's, and what hooks in it raise
             body.abort()
-            return self.answer or self._lost(error)
+            failure = self._lost(error)
+        if task is not None and task.cancelling() > cancelling:
+            raise asyncio.CancelledError  # which a hook replaced by an exception of its own
+        return self.answer or failure
 
     def _lost(self, error: BaseException) -> Failure:
         """Make the failure of an exchange that brought no answer."""

@@ -17,11 +17,11 @@ import anyio
 import pytest
 from aiohttp import ClientSession, TraceConfig
 from aiohttp_socks import ProxyConnector, ProxyType
-from support.chaos_server import Server, succeed
+from faults import gap
 from support.raw_server import SUCCESS, RawServer, answer, fin, read, refusing_port
 from support.stages import LoopServer, Provider, nothing, turns, until
 from support.stages import answer as answer_in_loop
-from support.users import USER, user
+from support.users import USER
 
 from fanvue_async import (
     ClientStateError,
@@ -29,7 +29,6 @@ from fanvue_async import (
     DeadlineExceededError,
     DecodeError,
     FanvueClient,
-    FanvueError,
     Limits,
     NoAnswerError,
     NotSentError,
@@ -43,131 +42,23 @@ from fanvue_async import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.chaos_server import Peer, Request
     from support.raw_server import Connection
 
     from fanvue_async.testing import FakeFanvue
-
-IDLE = 20
-CALLS = 6
-
-
-class Deployment:
-    """A backend that can be replaced: its old connections answer a request with a reset."""
-
-    def __init__(self) -> None:
-        self.is_replaced = False
-        self._waiting = 0
-        self._all_are_here = asyncio.Event()
-        self._old: set[Peer] = set()
-
-    async def __call__(self, peer: Peer, request: Request) -> None:
-        """Answer, but not before there are ``IDLE`` connections."""
-        if peer in self._old and self.is_replaced:
-            peer.rst()
-            return
-        if not self.is_replaced:
-            self._old.add(peer)
-            self._waiting += 1
-            if self._waiting == IDLE:
-                self._all_are_here.set()
-            await self._all_are_here.wait()
-        await succeed(peer, request)
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "one by one"])
 async def test_idle_connections_whose_backend_is_gone(*, at_once: bool) -> None:
     """One dead connection tells of its neighbours: the repeat goes over a fresh one."""
-    deployment = Deployment()
-    with Server(deployment) as server:
-        client = FanvueClient("token-of-anna", base_url=server.url)
-        async with client:
-            await asyncio.gather(*(client.chats.create(user(n)) for n in range(IDLE)))
-            assert server.connections == IDLE
-            before = server.requests
-            deployment.is_replaced = True
-            calls = [client.chats.create(user(n)) for n in range(CALLS)]
-            if at_once:
-                await asyncio.gather(*calls)
-            else:
-                for call in calls:
-                    await call
-    assert server.requests - before <= (2 * CALLS if at_once else CALLS + 1)
-
-
-class Flickering:
-    """A server that can be gone for a while: its port refuses, its connections are reset."""
-
-    def __init__(self) -> None:
-        self.answered = 0
-        self._transports: set[asyncio.Transport] = set()
-        self._port = 0
-
-    async def start(self) -> str:
-        """Listen, on the same port as before."""
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            lambda: _Answering(self), "127.0.0.1", self._port, backlog=1000
-        )
-        self._port = self._listener.sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{self._port}"
-
-    def stop(self) -> None:
-        """Be gone."""
-        self._listener.close()
-        for transport in self._transports:
-            transport.abort()
-        self._transports.clear()
-
-    def add(self, transport: asyncio.Transport) -> None:
-        """Note a connection."""
-        self._transports.add(transport)
-
-
-class _Answering(asyncio.Protocol):
-    def __init__(self, server: Flickering) -> None:
-        self._server = server
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server.add(transport)
-
-    def data_received(self, data: bytes) -> None:
-        del data
-        asyncio.get_running_loop().call_later(0.02, self._answer)
-
-    def _answer(self) -> None:
-        self._server.answered += 1
-        self._transport.write(SUCCESS)
+    ends, requests = await gap.replaced_behind(gap.IDLE, gap.AFTERWARDS, at_once=at_once)
+    assert ends == {"done": gap.AFTERWARDS}
+    assert requests <= (2 * gap.AFTERWARDS if at_once else gap.AFTERWARDS + 1)
 
 
 async def test_a_server_that_is_gone_for_a_moment() -> None:
     """0.3 s without a server under 30 callers fail at most one call in a hundred."""
-    server = Flickering()
-    ends: list[bool] = []
-    is_over = asyncio.Event()
-
-    async def call_on(client: FanvueClient) -> None:
-        while not is_over.is_set():
-            try:
-                await client.chats.create(USER)
-            except FanvueError:
-                ends.append(False)
-            else:
-                ends.append(True)
-
-    async with FanvueClient("token-of-anna", base_url=await server.start()) as client:
-        callers = [asyncio.create_task(call_on(client)) for _ in range(30)]
-        await until(lambda: len(ends) > 300)
-        server.stop()
-        await asyncio.sleep(0.3)
-        await server.start()
-        await until(lambda: len(ends) > 1_600)
-        is_over.set()
-        await asyncio.gather(*callers)
-    server.stop()
-    assert ends.count(False) <= len(ends) / 100
+    ends = await gap.gone_for(gap.SECONDS, gap.CALLERS, gap.CALLS)
+    assert ends["done"] >= 0.99 * ends.total()
 
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "5"}], ids=["back-off", "Retry-After"])

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ import trustme
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does, for when this is run alone
 
+from faults.hostile import Saboteur, hostile_logging, instrument
 from faults.scale import say
 from support.chaos_server import Chaos, Server
 from support.tls import serving, trusting
@@ -101,7 +103,14 @@ class Ended:
 class Callers:
     """Many callers at once of one client, some of whom change their minds."""
 
-    def __init__(self, seed: int, client: FanvueClient, pause: float, slack: float) -> None:
+    def __init__(
+        self,
+        seed: int,
+        client: FanvueClient,
+        pause: float,
+        slack: float,
+        saboteur: Saboteur | None = None,
+    ) -> None:
         """Make them.
 
         Args:
@@ -109,6 +118,7 @@ class Callers:
             client: whom they call.
             pause: seconds between two calls of one of them, on average.
             slack: how many times longer than in the long run their deadlines are.
+            saboteur: gives the tokens of some, if it is there.
 
         """
         self.ended: list[Ended] = []
@@ -119,7 +129,7 @@ class Callers:
         self._views = (
             client,
             client.with_options(timeout=timeout),
-            client.with_options(access_token=_Provider()),
+            client.with_options(access_token=saboteur or _Provider()),
             client.with_options(account="another"),
         )
 
@@ -183,7 +193,7 @@ async def _send(client: FanvueClient, to: str, text: str) -> Done:
     return Done(named[1].decode("latin-1") if named else to, response.attempts)
 
 
-def _wrongs(call: Ended, chaos: Chaos, tolerance: float) -> Iterator[str]:
+def _wrongs(call: Ended, chaos: Chaos, tolerance: float, *, is_hostile: bool) -> Iterator[str]:
     """Say in which ways a call broke a promise."""
     if call.late > _GRACE * tolerance:
         yield f"ended {call.late:.3f} s after its deadline"
@@ -192,10 +202,13 @@ def _wrongs(call: Ended, chaos: Chaos, tolerance: float) -> Iterator[str]:
     if (call.end is None) != call.cancelled:
         yield "its cancel was lost" if call.cancelled else "cancelled by nobody"
     if call.end is not None:
-        yield from _lies(call, call.end, chaos)
+        unforeseen = set[type]() if is_hostile else {TransportError}
+        yield from _lies(call, call.end, chaos, unforeseen)
 
 
-def _lies(call: Ended, end: Done | BaseException, chaos: Chaos) -> Iterator[str]:
+def _lies(
+    call: Ended, end: Done | BaseException, chaos: Chaos, unforeseen: set[type]
+) -> Iterator[str]:
     """Say in which ways a call was told what is not true."""
     acted, read = chaos.acted[call.user] > 0, chaos.read[call.user]
     attempts = end.attempts if isinstance(end, Done | FanvueError) else None
@@ -204,7 +217,7 @@ def _lies(call: Ended, end: Done | BaseException, chaos: Chaos) -> Iterator[str]
             yield "told that it was done"
         if end.named != call.user:
             yield f"given the answer for {end.named}"
-    elif isinstance(end, FanvueError) and type(end) not in {FanvueError, TransportError}:
+    elif isinstance(end, FanvueError) and type(end) not in {FanvueError, *unforeseen}:
         if acted and not end.maybe_processed:
             yield f"told that it was not done: {end}"
         if acted and not call.idempotent and isinstance(end, NotSentError):
@@ -237,7 +250,9 @@ class Result:
         )
 
 
-async def run(seed: int, calls: int, tolerance: float, slack: float = 1) -> Result:
+async def run(
+    seed: int, calls: int, tolerance: float, slack: float = 1, *, is_hostile: bool = False
+) -> Result:
     """Make ``calls`` calls of one client against one server of chaos, and check them.
 
     Args:
@@ -246,8 +261,10 @@ async def run(seed: int, calls: int, tolerance: float, slack: float = 1) -> Resu
         tolerance: how many times longer than it should a machine may take for what is late.
         slack: how many times longer deadlines and attempts are, for what is in time on a busy
             machine, too.
+        is_hostile: whether hooks, filters, tracers and a provider do harm, see ``hostile.py``.
 
     """
+    saboteur = Saboteur(seed) if is_hostile else None
     chaos, tls = Chaos(seed), bool(seed % 2)
     authority = trustme.CA() if tls else None
     server_tls = serving(authority) if authority else None
@@ -258,17 +275,23 @@ async def run(seed: int, calls: int, tolerance: float, slack: float = 1) -> Resu
             ssl=trusting(authority) if authority else None,
             timeout=Timeout(_TOTAL * slack, attempt=_ATTEMPT * slack),
             limits=Limits(max_connections=_CONNECTIONS),
+            on_retry=saboteur.hook if saboteur else None,
         )
         client._session.terms.pool.clockwork.sleep = _shorter
-        callers = Callers(seed, client, _PAUSES[tls], slack)
-        async with client:
-            await callers.call(calls)
-            free = sum(client._session.terms.pool.places.take() for _ in range(_CONNECTIONS + 1))
+        callers = Callers(seed, client, _PAUSES[tls], slack, saboteur)
+        with hostile_logging(saboteur) if saboteur else nullcontext():
+            async with client:
+                if saboteur:
+                    instrument(client, saboteur)
+                await callers.call(calls)
+                free = sum(client._session.terms.pool.slots.take() for _ in range(_CONNECTIONS + 1))
     wrongs = [
         f"{call.user}: {wrong}; the server played {chaos.story[call.user]}"
         for call in callers.ended
-        for wrong in _wrongs(call, chaos, tolerance)
+        for wrong in _wrongs(call, chaos, tolerance, is_hostile=is_hostile)
     ]
+    if saboteur and saboteur.done < calls / 20:
+        wrongs.append(f"harm was done {saboteur.done} times only")
     if free != _CONNECTIONS:
         wrongs.append(f"{free} places of {_CONNECTIONS} are free in the end")
     ends = Counter(_name_of(call.end) for call in callers.ended)
@@ -285,12 +308,12 @@ def _name_of(end: Done | BaseException | None) -> str:
     return "done" if isinstance(end, Done) else type(end).__name__
 
 
-async def _watched(seed: int, calls: int, tolerance: float) -> Result:
+async def _watched(seed: int, calls: int, tolerance: float, *, is_hostile: bool) -> Result:
     """Make a round, and look at what it leaves behind, too."""
     reports: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(str(report)))
     descriptors = _descriptors()
-    result = await run(seed, calls, tolerance)
+    result = await run(seed, calls, tolerance, is_hostile=is_hostile)
     await asyncio.sleep(0.1)
     if len(asyncio.all_tasks()) > 1:
         reports.append(f"tasks left behind: {asyncio.all_tasks()}")
@@ -311,7 +334,7 @@ def _kilobytes() -> int:
     return int(status.partition("VmRSS:")[2].split()[0])
 
 
-def _long_run(seed: int, calls: int, seconds: float, tolerance: float) -> bool:
+def _long_run(seed: int, calls: int, seconds: float, tolerance: float, *, is_hostile: bool) -> bool:
     """Go on in rounds, and tell whether all went well."""
     gc.collect()
     gc.freeze()  # or the collector looks through all that is loaded, again and again, for 20 ms
@@ -320,7 +343,7 @@ def _long_run(seed: int, calls: int, seconds: float, tolerance: float) -> bool:
     while made < calls and time.monotonic() - started < seconds and not total.wrongs:
         size = min(_ROUNDS[seed % 2], calls - made)
         say(f"seed {seed}: {size:,} calls{' over TLS' if seed % 2 else ''}")
-        total += asyncio.run(_watched(seed, size, tolerance))
+        total += asyncio.run(_watched(seed, size, tolerance, is_hostile=is_hostile))
         made, seed = made + size, seed + 1
         sizes.append(_kilobytes())
     say("\nthe server played:")
@@ -371,12 +394,18 @@ def main() -> None:
     parser.add_argument(
         "--tolerance", type=float, default=1, help="on a busy machine, 10 lets a call be 1 s late"
     )
+    parser.add_argument(
+        "--hostile", action="store_true", help="let hooks, filters, tracers and providers do harm"
+    )
     parser.add_argument("--alone", action="store_true", help="run the other tests, tight and long")
     given = parser.parse_args()
     seed = random.randrange(10**6) if given.seed is None else given.seed  # noqa: S311 - no secret
     if given.alone:
         sys.exit(not _alone())
-    sys.exit(not _long_run(seed, given.calls, given.seconds, given.tolerance))
+    ended_well = _long_run(
+        seed, given.calls, given.seconds, given.tolerance, is_hostile=given.hostile
+    )
+    sys.exit(not ended_well)
 
 
 if __name__ == "__main__":

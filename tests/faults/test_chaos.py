@@ -58,3 +58,12 @@ async def test_chaos(seed: int, calls: int) -> None:
     assert len(result.ends) > 8
     assert result.ends["done"] > calls / 5
     assert result.ends["cancelled"] > calls / 100
+
+
+@pytest.mark.usefixtures("no_leaks_of_ours")
+async def test_chaos_in_a_hostile_environment() -> None:
+    """All of that holds while hooks, filters, tracers and a token provider do harm."""
+    result = await run(4, 400, TOLERANCE, slack=3, is_hostile=True)
+
+    assert result.wrongs == []
+    assert result.ends["done"] > 80

@@ -119,7 +119,7 @@ class Flaky:
 
 
 # Calls, and how many requests each of them may cost. In the suite, few calls are enough but once.
-LOADS = [(200, 1.1), (2_000, 1.02)]
+LOADS = [(200, 1.55), (2_000, 1.06)]
 CALLS, ALLOWED = LOADS[ALONE]
 
 
@@ -210,7 +210,7 @@ async def test_an_outage_of_all_accounts_at_once() -> None:
             )
 
     assert None not in ends
-    assert CALLS < server.requests <= ALLOWED * CALLS
+    assert CALLS < server.requests <= CALLS + 200
 
 
 @pytest.mark.parametrize("seed", range(many(2, 30)))
@@ -234,7 +234,7 @@ async def test_after_an_outage_nearly_every_call_succeeds(kind: str, seed: int) 
 
 
 async def test_the_quota_comes_back_with_time() -> None:
-    """One retry a minute: then as many calls may fail at first, and succeed all the same."""
+    """Ten retries a minute: then as many calls may fail at first, and succeed all the same."""
 
     async def fail_at_first(peer: Peer, request: Request) -> None:
         asked[request.user] += 1
@@ -246,9 +246,9 @@ async def test_the_quota_comes_back_with_time() -> None:
     with Server(outage) as server:
         client, clock = client_on(server)
         async with client:
-            await errors_of(client, users(30))
+            await errors_of(client, users(100))
             outage.behaviour = fail_at_first
-            for first, minutes, lost in ((30, 0, 5), (35, 5, 0), (40, 0, 5), (45, 5, 0)):
+            for first, minutes, lost in ((100, 0, 5), (105, 0.5, 0), (110, 0, 5), (115, 0.5, 0)):
                 clock.now += 60 * minutes
                 assert len(await errors_of(client, users(5, first))) == lost
 
@@ -270,4 +270,4 @@ async def test_an_account_in_an_outage_does_not_spend_the_quota_of_another() -> 
 
     assert flaky.failed > 0
     assert ends.count(None) >= 0.995 * 200
-    assert server.requests <= 400 + 10 + flaky.failed
+    assert server.requests <= 400 + 100 + flaky.failed
