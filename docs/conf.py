@@ -53,6 +53,8 @@ copybutton_selector = "div:not(.highlight-output):not(.highlight-text) > div.hig
 # Where public names are imported from.
 _HOMES = (
     "fanvue_async",
+    "fanvue_async.bulk",
+    "fanvue_async.inbox",
     "fanvue_async.stores",
     "fanvue_async.testing",
     "fanvue_async.webhooks",
@@ -83,7 +85,7 @@ class Public(SphinxDirective):
         """Write an autodoc directive for each name, what has methods first."""
         origin = import_module(self.arguments[0])
         home = origin if origin.__name__ in _HOMES else fanvue_async
-        names = self.options.get("only", "").split() or home.__all__
+        names = self.options.get("only", "").split() or list(home.__all__)
         lines = [f".. py:currentmodule:: {home.__name__}", ""]
         for name in sorted(names, key=lambda name: not name.endswith("Resource")):
             value = getattr(home, name)

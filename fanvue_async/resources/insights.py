@@ -50,7 +50,7 @@ class Earning:
     currency: str | None = None
     """What the fan paid in; the amounts are US cents all the same."""
     source: str = ABSENT
-    """What it is for, such as ``message``; the API may know more than :data:`EarningSource`."""
+    """What it is for, such as ``message``; the API may know more than ``EarningSource``."""
     message_uuid: str | None = None
     """Of a message only."""
     post_uuid: str | None = None

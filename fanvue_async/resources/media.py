@@ -402,7 +402,7 @@ class CreatorMediaResource(Resource):
     async def create_upload(
         self, name: str, filename: str, media_type: MediaType, *, size_bytes: int | None = None
     ) -> UploadSession:
-        """Begin an upload; :meth:`upload` does all of it. Scope: ``write:media``.
+        """Begin an upload; ``upload`` does all of it. Scope: ``write:media``.
 
         It is not repeated when its outcome is unknown: each one makes a medium.
 
