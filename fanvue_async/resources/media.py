@@ -319,7 +319,8 @@ class CreatorMediaResource(Resource):
 
         Four parts are under way at a time, and each is sent again by itself. Of the client's
         ``Timeout``, ``attempt`` counts the seconds in which a part makes no progress, and ``total``
-        bounds each call of the API, not the upload. At most four parts are in memory.
+        bounds each call of the API, not the upload. At most four parts are in memory. Once the
+        upload has begun, an error, cancellation included, has a note with the UUID of the medium.
 
         Args:
             source: a path, bytes, or an async iterator of bytes.
@@ -341,9 +342,6 @@ class CreatorMediaResource(Resource):
             OSError: the file can't be read.
             DeadlineExceededError: ``timeout`` ran out.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
-
-            An error behind the beginning, cancellation included, has a note with the UUID of the
-            medium that was begun.
 
         Source: https://api.fanvue.com/docs/tutorials/multipart-media-upload
 
