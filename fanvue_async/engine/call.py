@@ -72,6 +72,11 @@ class Call(Generic[T]):
             before_sleep=self._announce,
         )
 
+    @property
+    def attempt_started(self) -> float:
+        """When the newest attempt began, behind the queue."""
+        return self._judgement.attempt_started
+
     async def _attempt_again(self) -> Outcome[T]:
         outcome = await self._after_rate_limit(await self._attempt.run(self._deadline))
         return await self._with_new_token(outcome)

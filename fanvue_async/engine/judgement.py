@@ -32,6 +32,7 @@ class Judgement(Generic[T]):
         "_pool",
         "_request",
         "_unknown",
+        "attempt_started",
         "attempts",
         "bearer",
         "bucket",
@@ -45,6 +46,8 @@ class Judgement(Generic[T]):
         self._policy = policy
         self._unknown = False  # whether an earlier attempt may have been processed
         self.attempts: int = 0
+        self.attempt_started: float = 0
+        """When the newest attempt that had a connection began."""
         self.bucket: Bucket | None = None
         # What follows is about the newest attempt.
         self.bearer: Bearer | None = None
@@ -69,6 +72,7 @@ class Judgement(Generic[T]):
 
     def judge(self, result: Answer | Failure, started: float) -> Outcome[T]:
         """Make a value or a typed error of what an exchange brought."""
+        self.attempt_started = started
         if self.exchange is not None and logger.isEnabledFor(logging.DEBUG):
             self._log(result, started)
         if isinstance(result, Failure):

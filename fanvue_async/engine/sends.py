@@ -54,15 +54,17 @@ async def send_once(session: Session, request: Request[T], trace: Trace[T], *, c
     terms = session.terms
     sends, clock = terms.pool.sends, terms.pool.clockwork.now
     with sends.open(trace.place, trace.content) as send:
-        began = clock()
-        outcome = await Call(terms, request).run()
+        deadline = clock() + terms.bounds.timeout.total
+        call = Call(terms, request)
+        outcome = await call.run()
         error, result = outcome.error, None
         if error is None:
             result = outcome.value
         elif not error.maybe_processed:
             send.is_settled = True
         elif confirm and trace.content is not None:
-            found = await _look(session, trace, began)
+            # It is never sent again once it has left, so the newest attempt is the one that did.
+            found = await _look(session, trace, call.attempt_started, deadline)
             error.looked_for = found == []
             if found and len(found) == 1 and not sends.in_doubt(trace.place, trace.content):
                 result = found[0]
@@ -71,18 +73,21 @@ async def send_once(session: Session, request: Request[T], trace: Trace[T], *, c
             send.is_settled = True
             return result
     assert error is not None
-    del outcome  # see Session.send: no chain, no cycle, and nothing of the response in this frame
+    del (
+        call,
+        outcome,
+    )  # see Session.send: no chain, no cycle, and nothing of the response in this frame
     try:
         raise error
     finally:
         del error
 
 
-async def _look(session: Session, trace: Trace[T], began: float) -> list[T] | None:
+async def _look(session: Session, trace: Trace[T], began: float, deadline: float) -> list[T] | None:
     """Read the newest items, back to the send. Returns what matches; None if nobody can tell."""
     terms = session.terms
     timeout, clock = terms.bounds.timeout, terms.pool.clockwork.now
-    time_left = began + timeout.total - clock()
+    time_left = deadline - clock()
     if time_left <= 0:
         return None
     terms = terms.derive(timeout=attrs.evolve(timeout, total=time_left))
