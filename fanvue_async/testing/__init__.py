@@ -12,8 +12,9 @@ Alone, for a program that is to be tried without the real API::
     python -m fanvue_async.testing --port 8080
 """
 
+from fanvue_async.testing.api import API_VERSION
 from fanvue_async.testing.exchange import ReceivedRequest
-from fanvue_async.testing.fake import API_VERSION, Duplicates, FakeFanvue
+from fanvue_async.testing.fake import Duplicates, FakeFanvue
 from fanvue_async.testing.script import DropAfter
 from fanvue_async.testing.stores import check_store
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fanvue_async.testing.apps import APPS, Apps
+from fanvue_async.testing.chat_list import CHAT_LIST, ChatList
 from fanvue_async.testing.chats import CHATS, Chats
 from fanvue_async.testing.fans import FOLLOWERS, SUBSCRIBERS, Fans, Followers, Subscribers
 from fanvue_async.testing.insights import INSIGHTS, Insights
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 ROUTES = (
     CHATS,
+    CHAT_LIST,
     MESSAGES,
     MASS_MESSAGES,
     CUSTOM_LISTS,
@@ -75,11 +77,11 @@ class Account:
         self.custom_lists = CustomLists(self.fans)
         self.smart_lists = SmartLists(self.fans)
         self.mass_messages = MassMessages(owner, custom=self.custom_lists, smart=self.smart_lists)
-        self.chats = Chats(
-            self.fans,
+        self.chats = Chats(self.fans, self.media)
+        self.chat_list = ChatList(
+            self.chats,
             custom=self.custom_lists,
             smart=self.smart_lists,
-            media=self.media,
             notifications=self.notifications,
         )
         self.messages = Messages(

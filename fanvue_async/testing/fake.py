@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from fanvue_async.client import FanvueClient
-from fanvue_async.testing.account import ROUTES, Account
-from fanvue_async.testing.agencies import AGENCIES, Agencies
+from fanvue_async.testing.account import Account
+from fanvue_async.testing.agencies import Agencies
+from fanvue_async.testing.api import ROUTER, Accounts, Api, owner_of
 from fanvue_async.testing.buckets import Buckets, checked
 from fanvue_async.testing.deliveries import SECRET, Deliveries, deliver
-from fanvue_async.testing.exchange import ReceivedRequest, RefusedError, Reply, missing
-from fanvue_async.testing.oauth import OAUTH, OAuth
-from fanvue_async.testing.profiles import CREATORS, Creators
-from fanvue_async.testing.routes import Call, Match, Router
+from fanvue_async.testing.oauth import OAuth
+from fanvue_async.testing.profiles import Creators
 from fanvue_async.testing.script import Script
 from fanvue_async.testing.server import Server
-from fanvue_async.testing.storage import STORAGE
 from fanvue_async.testing.tokens import Token, Tokens
-from fanvue_async.testing.users import Row, uuid_of
-from fanvue_async.testing.world import Owner, World, profile_of
+from fanvue_async.testing.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -30,13 +26,7 @@ if TYPE_CHECKING:
 
     from fanvue_async.testing.script import DropAfter
 
-API_VERSION = "2025-06-26"
-"""The only version that Fanvue ever published; an earlier date counts as retired."""
-
 Duplicates = Literal[201, 400, 409]
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_ROUTER = Router((*ROUTES, AGENCIES, CREATORS, OAUTH, STORAGE))
 
 
 class FakeFanvue(Account):
@@ -80,35 +70,27 @@ class FakeFanvue(Account):
         self.world = world
         """The clock, and what else all accounts share."""
         self.users = world.users
-        super().__init__(_owner(world, world.users.add(handle="me", is_creator=True)))
+        super().__init__(owner_of(world, world.users.add(handle="me", is_creator=True)))
         self.buckets = Buckets(limit, world.now)
-        self._accounts: dict[str, Account] = {self.uuid: self}
         self.webhooks = Deliveries(world)
         """The addresses that are told what happens."""
         self._tokens = Tokens(world.now)
         self.oauth = OAuth(world, self._tokens, self.uuid)
         """The authorization server, at the same address."""
         self.creators = Creators(world)
-        self.agencies = Agencies(self._chats_of_creators)
+        self._accounts = Accounts(world, self)
+        self.agencies = Agencies(self._accounts.chats)
         for noun in (self.oauth, self.creators, self.agencies, world.storage):
             self.has(noun)
         for token in tokens:
             self.add_token(token)
         if self._tokens.first() is None:
             raise ValueError("tokens must hold at least one")
-        self._script = Script(_ROUTER.is_for)
-        self._server = Server(self._script, self._admit, self._answer)
+        self._script = Script(ROUTER.is_for)
+        api = Api(self._accounts, self._tokens, self.buckets)
+        self._server = Server(self._script, api.admit, api.answer)
         self.requests = self._server.requests
         """All requests that were read, oldest first."""
-
-    def _chats_of_creators(self) -> list[Row]:
-        accounts = [self.creator(uuid) for uuid in self.world.creators]
-        rows = [
-            {**account.chats.row(chat), "creatorUuid": account.uuid}
-            for account in accounts
-            for chat in account.chats.all()
-        ]
-        return sorted(rows, key=lambda row: row["lastMessageAt"] or "", reverse=True)
 
     @property
     def url(self) -> str:
@@ -148,12 +130,7 @@ class FakeFanvue(Account):
             ValueError: nobody added that creator.
 
         """
-        creator = uuid_of(uuid)
-        if creator not in self._accounts:
-            if creator not in self.world.creators:
-                raise ValueError(f"there is no creator {creator}; creators.add makes one")
-            self._accounts[creator] = Account(_owner(self.world, creator))
-        return self._accounts[creator]
+        return self._accounts.of(uuid)
 
     def add_token(
         self,
@@ -295,82 +272,6 @@ class FakeFanvue(Account):
         """
         self._server.log = log
         await self._server.start(host, port)
-
-    def _admit(self, request: ReceivedRequest) -> tuple[Mapping[str, str], bool]:
-        """Take the request out of its bucket; all without an accepted token share one."""
-        found = _ROUTER.find(request.method, request.path)
-        if isinstance(found, Match) and found.route.access.is_open:
-            return {}, True
-        token = self._tokens.of_request(request.headers)
-        endpoint = found.endpoint if isinstance(found, Match) else None
-        holder = token.holder if token else ""
-        return self.buckets.take(holder, request.path, endpoint)
-
-    def _answer(self, request: ReceivedRequest, may_pass: bool) -> Reply:  # noqa: FBT001
-        found = _ROUTER.find(request.method, request.path)
-        try:
-            if isinstance(found, Match) and found.route.access.is_open:
-                return self._play(found, request, self)
-            account = self._check(request, found, may_pass=may_pass)
-            return found if isinstance(found, Reply) else self._play(found, request, account)
-        except RefusedError as refused:
-            return refused.reply
-
-    def _check(self, request: ReceivedRequest, found: Match | Reply, *, may_pass: bool) -> Account:
-        """Ask as the real API does: who, which version, how often, with which scopes."""
-        token = self._tokens.of_request(request.headers)
-        if token is None:
-            raise RefusedError(Reply.of(401, {"error": "Unauthorized"}))
-        check_version(request.headers.get("X-Fanvue-API-Version", ""))
-        if not may_pass:
-            raise RefusedError(Reply.of(429, {"error": "Rate limit exceeded"}))
-        if isinstance(found, Match):
-            lacking = token.lacks(found.route.needs(for_creator=found.for_creator))
-            if lacking is not None:
-                raise RefusedError(Reply.of(403, {"error": f"The scope {lacking} is missing"}))
-        return self.creator(token.user or self.uuid)
-
-    def _play(self, found: Match, request: ReceivedRequest, account: Account) -> Reply:
-        """Let the noun answer."""
-        path = found.read_path()
-        if found.for_creator:
-            try:
-                account = self.creator(path["creatorUserUuid"])
-            except ValueError:
-                raise missing("Creator") from None
-        noun = account.noun(found.noun)
-        if noun is None:
-            raise RefusedError(Reply.of(403, {"error": "This is for agency admins"}))
-        query, body = found.read(request)
-        call = Call(path=path, query=query, body=body, request=request)
-        document = found.route.answer(noun, call)
-        if isinstance(document, Reply):
-            return document
-        if document is None:
-            return Reply.with_body(found.route.status, b"", "")
-        return Reply.of(found.route.status, document)
-
-
-def _owner(world: World, uuid: str) -> Owner:
-    return Owner(world, profile_of(world.users[uuid], world.moment()))
-
-
-def check_version(version: str) -> None:
-    """Refuse a version that is not served: an earlier date as retired, others as unknown."""
-    if version == API_VERSION:
-        return
-    if _DATE.fullmatch(version) and version < API_VERSION:
-        document = {
-            "error": "API version sunset",
-            "message": f"Version {version} is no longer available",
-            "nextVersion": API_VERSION,
-        }
-        raise RefusedError(Reply.of(410, document))
-    document = {
-        "error": "Unsupported API version",
-        "message": f"X-Fanvue-API-Version must be {API_VERSION}",
-    }
-    raise RefusedError(Reply.of(400, document))
 
 
 async def _no_time(_: float) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanvue_async.testing.exchange import page
 from fanvue_async.testing.routes import Access, Call, Route, Routes
+from fanvue_async.testing.users import Row
 from fanvue_async.testing.values import PAGE
 
 if TYPE_CHECKING:
@@ -84,6 +85,31 @@ class Creators:
         """GET /creators."""
         rows = [{**self._world.users[uuid], "role": "ADMIN"} for uuid in self._world.creators]
         return page(rows, call.query)
+
+
+def profile_of(user: Row, moment: str) -> Row:
+    """Make the profile of a creator from what others see of them."""
+    return {
+        "uuid": user["uuid"],
+        "email": f"{user['handle']}@example.com",
+        "handle": user["handle"],
+        "bio": "",
+        "displayName": user["displayName"],
+        "isCreator": True,
+        "createdAt": moment,
+        "updatedAt": None,
+        "avatarUrl": user["avatarUrl"],
+        "bannerUrl": None,
+        "likesCount": 0,
+        "fanCounts": {"followersCount": 0, "subscribersCount": 0},
+        "contentCounts": {
+            "imageCount": 0,
+            "videoCount": 0,
+            "audioCount": 0,
+            "postCount": 0,
+            "payToViewPostCount": 0,
+        },
+    }
 
 
 PROFILE: Routes = (

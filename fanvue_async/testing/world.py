@@ -73,28 +73,3 @@ def written(moment: datetime) -> str:
     """Write a time as the API does: UTC, milliseconds, Z."""
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
-
-
-def profile_of(user: Row, moment: str) -> Row:
-    """Make the profile of a creator from what others see of them."""
-    return {
-        "uuid": user["uuid"],
-        "email": f"{user['handle']}@example.com",
-        "handle": user["handle"],
-        "bio": "",
-        "displayName": user["displayName"],
-        "isCreator": True,
-        "createdAt": moment,
-        "updatedAt": None,
-        "avatarUrl": user["avatarUrl"],
-        "bannerUrl": None,
-        "likesCount": 0,
-        "fanCounts": {"followersCount": 0, "subscribersCount": 0},
-        "contentCounts": {
-            "imageCount": 0,
-            "videoCount": 0,
-            "audioCount": 0,
-            "postCount": 0,
-            "payToViewPostCount": 0,
-        },
-    }
