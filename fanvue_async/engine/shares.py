@@ -23,6 +23,7 @@ _FORMAT = 1
 _KEPT_SECONDS = 3_600.0  # how long the store keeps a window behind its last change
 _POLL_SECONDS = 0.05  # how often a window is read again whose end nobody knows yet
 _PROBE_SECONDS = 2.0  # how long the others wait for the first call, which asks an unknown bucket
+_AHEAD = 32  # the part of what is left, 1 in so many, that is drawn at least
 _DOWN_SECONDS = 1.0  # how long a store that failed is left alone
 
 # A window without a limit is either one that a process is asking about, or, with something left,
@@ -33,8 +34,8 @@ _OPEN = Window(left=1)
 class SharedAllowance(Allowance):
     """An allowance whose window is in a store.
 
-    Only what calls wait for right now is drawn, and at most half of what is left, so that the
-    processes together use the window up and none of them keeps what another could use.
+    It draws what calls wait for right now, and a little ahead while there is plenty, but at most
+    half of what is left: the processes use the window up together, and none keeps what others need.
     """
 
     admit: Callable[[], None]
@@ -194,7 +195,8 @@ class SharedAllowance(Allowance):
         carried = self._carried(window)
         if window.left <= carried:
             return 0
-        return min(self._wanted + carried, carried + max(1, (window.left - carried) // 2))
+        left = window.left - carried
+        return carried + min(max(self._wanted, left // _AHEAD), max(1, left // 2))
 
     def _carried(self, window: Window) -> int:
         """Return the calls under way from an earlier window, which count in this one."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _FARTHEST_RESET = 3_600.0  # seconds: a reset that is farther off makes no sense
+_AT_ONCE = 8  # the part of what is left, 1 in so many, that is sent without seeing any response
+_RESERVE = 10  # the part of a bucket, 1 in so many, that is left alone where others use it
 _DRIFT = 0.0005  # of the time that has passed: more than two clocks drift apart
 
 
@@ -133,6 +135,7 @@ class Allowance:
         self.window: Window = Window()
         self.is_open: bool = False
         """Whether the API has answered without saying any limit."""
+        self._others_in = 0  # the last window in which somebody else used the bucket, too
 
     def take(self, now: float, in_flight: int, waiting: int) -> bool:  # noqa: ARG002 - of use where it is shared
         """Take one request out of the window, if there is one left."""
@@ -142,9 +145,22 @@ class Allowance:
         rolled = window.rolled(self.clock.at(now))
         if rolled is not window:  # calls under way at a reset count in the next window
             window = rolled.taken(in_flight)
-        is_allowed = window.left > 0 or (window.reset is None and in_flight == 0)
+        is_allowed = self._allows(window, in_flight)
         self.window = window.taken(1) if is_allowed else window
         return is_allowed
+
+    def _allows(self, window: Window, in_flight: int) -> bool:
+        """Tell whether one more may be sent.
+
+        As a window runs out, fewer go at once, so that what others use shows in time. Where others
+        were seen, the last tenth is left alone, for which all would compete.
+        """
+        assert window.limit is not None
+        if window.left <= 0:
+            return window.reset is None and in_flight == 0  # else nobody would learn of its end
+        others = 0 < self._others_in >= window.number - 1
+        reserve = window.limit // _RESERVE if others else 0
+        return window.left > reserve and in_flight < max(1, (window.left + in_flight) // _AT_ONCE)
 
     def put_back(self) -> None:
         """Give back a request that was never sent."""
@@ -155,7 +171,10 @@ class Allowance:
         if report is None:
             self.is_open = self.is_open or self.window.limit is None
         else:
-            self.window = self.window.reported(report, self.clock.at(now))
+            window = self.window
+            self.window = window.reported(report, self.clock.at(now))
+            if self.window.number == window.number and self.window.left < window.left:
+                self._others_in = window.number
 
     def seconds_for(self, place: int, now: float) -> float:
         """Return the least number of seconds until the waiter at a place, from 0, may go."""
