@@ -114,6 +114,8 @@ class Buckets:
 
         """
         parts = path.partition("?")[0].lower().split("/")
+        if parts[1:2] in (["v0"], ["v1"]):
+            del parts[1]
         if parts[1:2] == ["creators"] and len(parts) > 3:  # noqa: PLR2004 - "", creators, uuid, …
             holder = f"{holder}:{parts[2]}"
         own = endpoint if endpoint in self._own_limits else None

@@ -152,13 +152,14 @@ async def test_each_creator_has_a_bucket() -> None:
                 f"/creators/{bella}/chats",
                 f"/creators/{anna.upper()}/followers",
                 f"/creators/{anna}/nothing",
+                f"/v1/creators/{bella}/chats",
                 "/chats",
                 "/agencies/chats",
                 "/creators",
             )
         ]
-        assert statuses == [200, 200, 429, 429, 200, 429, 429]
-        assert fake.buckets.refused == 4
+        assert statuses == [200, 200, 429, 429, 429, 200, 429, 429]
+        assert fake.buckets.refused == 5
 
 
 async def test_tokens_of_one_user_share_a_bucket() -> None:
