@@ -201,8 +201,8 @@ async def calls_in_all_phases(
             is_muted, connections = True, server.connections
             await start("TLS", lambda: server.connections == connections + EACH)
             server.stop_accepting()
-            await start("connect", lambda: len(pool.in_flight) == len(stage.all_calls))
-            await start("queue", lambda: len(pool.places._waiters) == EACH)
+            await start("connect", lambda: len(pool.scopes.open) == len(stage.all_calls))
+            await start("queue", lambda: len(pool.slots._waiters) == EACH)
             assert list(stage.calls) == list(PHASES)
             assert not any(call.done() for call in stage.all_calls)
             yield stage
@@ -238,7 +238,7 @@ async def test_cancels_are_honoured_in_all_phases(
     slowest = dict.fromkeys(PHASES, 0.0)
     for _ in range(many(2, 17)):  # of six calls each
         async with calls_in_all_phases(contexts) as stage:
-            places = stage.client._session.terms.pool.places
+            places = stage.client._session.terms.pool.slots
             # Those behind in the queue first, or they would be given the connections of others.
             for phase in reversed(PHASES):
                 for call in stage.calls[phase]:
@@ -251,7 +251,7 @@ async def test_cancels_are_honoured_in_all_phases(
                     assert sum(call.done() for call in stage.all_calls) == done + 1
                 assert not places._waiters
             assert sum(places.take() for _ in range(99)) == EACH * len(WITH_CONNECTION)
-            assert not stage.client._session.terms.pool.in_flight
+            assert not stage.client._session.terms.pool.scopes.open
             await stage.client.aclose()
             assert await stage.what_goes_on() == []
     for phase, seconds in slowest.items():
@@ -270,7 +270,7 @@ async def test_closing_with_many_calls_in_the_queue(count: int, seconds: float) 
                 places = client._session.terms.pool
                 calls = [asyncio.create_task(client.chats.create(USER)) for _ in range(count)]
                 await until(lambda: server.requests == 100)
-                assert len(places.places._waiters) == count - 100
+                assert len(places.slots._waiters) == count - 100
 
                 started = time.monotonic()
                 await client.aclose()

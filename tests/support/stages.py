@@ -194,11 +194,16 @@ class _Connection(asyncio.Protocol):
 class CountingFake(FakeFanvue):
     """A fake that counts the connections it accepted."""
 
-    connections = 0
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.connections = 0
+        accept = self._server._accept
 
-    def _accept(self) -> asyncio.BaseProtocol:
-        self.connections += 1
-        return super()._accept()
+        def count() -> asyncio.BaseProtocol:
+            self.connections += 1
+            return accept()
+
+        setattr(self._server, "_accept", count)  # noqa: B010 - only here, for what it counts
 
 
 class Provider:
@@ -286,13 +291,13 @@ class Stage:
         await turns(10)  # for the client to read what the server wrote
         return call
 
-    async def free_places(self) -> int:
+    async def free_slots(self) -> int:
         """Count the connections that another call could take now."""
         for blocker in self._blockers:
             blocker.cancel()
         await asyncio.gather(*self._blockers, return_exceptions=True)
-        places = self.client._session.terms.pool.places
-        return sum(places.take() for _ in range(100))
+        slots = self.client._session.terms.pool.slots
+        return sum(slots.take() for _ in range(100))
 
 
 @asynccontextmanager
@@ -319,7 +324,7 @@ async def stuck_in(phase: str, token: str = TOKEN) -> AsyncGenerator[Stage]:
             blockers.append(asyncio.create_task(client.chats.create(USER)))
             await until(lambda: server.paths)
         reached: dict[str, Callable[[], object]] = {
-            "queue": lambda: client._session.terms.pool.places._waiters,
+            "queue": lambda: client._session.terms.pool.slots._waiters,
             "token": lambda: provider.stuck,
             "connect": lambda: server.connections,
             "back-off": lambda: slept,

@@ -218,7 +218,7 @@ def test_the_time_is_now_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "secrets",
     [[], [""], ["x", ""], [b""], "whsec", b"whsec", None, [None], 7, iter(())],
-    ids=repr,
+    ids=lambda secrets: repr(secrets)[:9],
 )
 def test_without_a_secret_nothing_is_accepted(secrets: Any) -> None:
     """A missing secret is a mistake in the settings, never an open door."""

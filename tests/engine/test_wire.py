@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
 from uuid import UUID
 
-import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.users import USER
 
-from fanvue_async import CreatedChat, DecodeError, wire
-from fanvue_async.engine.answers import Answer
-from fanvue_async.testing import FakeFanvue
+from fanvue_async.engine import wire
 
 json_values = st.recursive(
     st.none()
@@ -27,23 +23,6 @@ json_values = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
-
-
-@attrs.frozen
-class _Model:
-    user_uuid: str = attrs.field(validator=attrs.validators.instance_of(str))
-    is_read: bool = attrs.field(validator=attrs.validators.instance_of(bool))
-    next_page_size: int = attrs.field(default=20, validator=attrs.validators.ge(1))
-
-
-_reader = wire.reader(_Model)
-
-
-def _read(content: bytes) -> _Model:
-    return _reader(Answer(200, {}, content))
-
-
-_WRONG = "no _Model: a field is missing or has the wrong type"
 
 
 @pytest.mark.parametrize(
@@ -167,93 +146,6 @@ def test_fields_and_items_are_empty_for_something_else() -> None:
     assert wire.items_of({}) is None
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b'{"userUuid":"x","isRead":true,"nextPageSize":5}', _Model("x", True, 5)),  # noqa: FBT003 - a field
-        (b'{"isRead":false,"userUuid":""}', _Model("", False)),  # noqa: FBT003 - a field
-        (b'{"userUuid":"x","isRead":true,"new":{"a":[1]},"is_read":5}', _Model("x", True)),  # noqa: FBT003 - a field
-    ],
-    ids=["whole", "without the optional", "with the unknown"],
-)
-def test_reader_makes_a_model(content: bytes, expected: _Model) -> None:
-    """Names in camelCase become snake_case, the optional may be missing, the new is ignored."""
-    assert _read(content) == expected
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", r"not JSON \(JSONDecodeError\)"),
-        (b"null", "a NoneType where an object should be"),
-        (b"[]", "a list where an object should be"),
-        (b'"text"', "a str where an object should be"),
-        (b"{}", _WRONG),
-        (b'{"userUuid":"x","is_read":true}', _WRONG),
-        (b'{"userUuid":5,"isRead":true}', _WRONG),
-        (b'{"userUuid":null,"isRead":true}', _WRONG),
-        (b'{"userUuid":"x","isRead":true,"nextPageSize":0}', _WRONG),
-        (b'{"userUuid":"x","isRead":true,"nextPageSize":"5"}', _WRONG),
-    ],
-)
-def test_reader_refuses_what_breaks_the_contract(content: bytes, reason: str) -> None:
-    """The reason names what it should have been, never what the API sent."""
-    with pytest.raises(wire.MalformedBodyError, match=f"^{reason}$") as caught:
-        _read(content)
-
-    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
-
-
-@settings(deadline=None)
-@given(document=json_values)
-def test_reader_reads_any_json_or_refuses_it(document: object) -> None:
-    """No document makes it raise anything but its own error."""
-    for content in (wire.dumps(document), wire.dumps({"userUuid": document, "isRead": True})):
-        try:
-            model = _read(content)
-        except wire.MalformedBodyError:
-            continue
-        assert isinstance(model.user_uuid, str)
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (b"", "not JSON"),
-        (b"null", "a NoneType where an object should be"),
-        (b"[]", "a list where an object should be"),
-        (b"{}", "no CreatedChat"),
-        (b'{"message":5}', "no CreatedChat"),
-        (b'{"message":NaN}', "not JSON"),
-        (b"9" * 5_000, "not JSON"),
-        (b"[" * 100_000, "nested too deep"),
-        (b"\xef\xbb\xbf{}", "not JSON"),
-    ],
-    ids=lambda value: repr(value[:20]),
-)
-async def test_a_success_that_breaks_the_contract_is_a_decode_error(
-    body: bytes, reason: str
-) -> None:
-    """A broken success is no success, was acted on, and is not asked for again."""
-    async with FakeFanvue() as fake, fake.client() as client:
-        fake.reply(201, body=body, headers={"Content-Type": "application/json"})
-
-        with pytest.raises(DecodeError, match=reason) as caught:
-            await client.chats.create(USER)
-
-    assert caught.value.maybe_processed
-    assert len(fake.requests) == 1
-
-
-async def test_the_charset_of_an_answer_is_not_believed() -> None:
-    """JSON is UTF-8, whatever the header says, and what is new in it does no harm."""
-    async with FakeFanvue() as fake, fake.client() as client:
-        body = '{"message":"ü","new":{}}'.encode()
-        fake.reply(201, body=body, headers={"Content-Type": "text/html; charset=utf-16"})
-
-        assert await client.chats.create(USER) == CreatedChat(message="ü")
-
-
 _TEXTS = {
     USER: True,
     USER.upper(): True,
@@ -296,25 +188,3 @@ def test_any_text_is_the_same_uuid_to_everybody_or_none(text: str) -> None:
 
     if written is not None:
         assert written == str(UUID(text)) == text.lower()
-
-
-@given(value=st.uuids())
-def test_a_uuid_object_is_written_in_lower_case(value: UUID) -> None:
-    """A UUID is its canonical text."""
-    assert wire.uuid_text(value) == str(value)
-
-
-@pytest.mark.parametrize("value", [None, 5, 0, b"x" * 36, USER.encode(), [USER], UUID(USER).int])
-def test_other_types_are_no_uuid(value: Any) -> None:
-    """Nothing is turned into text in the hope that it is meant so."""
-    assert wire.uuid_text(value) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "can_be_sent"),
-    [("", True), ("ü\U0001f600\x00", True), ("\ud83d", False), ("a\udcffb", False)],
-    ids=ascii,
-)
-def test_a_lone_surrogate_cannot_be_sent(text: str, *, can_be_sent: bool) -> None:
-    """Python's text can hold half a character, which has no UTF-8."""
-    assert wire.is_unicode(text) is can_be_sent

@@ -1,0 +1,306 @@
+"""Where a token comes from, what counts as one, and that nothing shows it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.leaks import package_frames, shown_by
+from support.stages import Provider
+from support.users import USER
+
+from fanvue_async import ConfigurationError, FanvueClient
+from fanvue_async.engine.credentials import Bearer, Credential, Secret
+from fanvue_async.testing import FakeFanvue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+TOKEN = "a-g00d.t0ken~of/this+test=="
+
+
+class EmptyProvider(Provider):
+    """A provider that is falsy, as a collection of no tokens may be."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _given(source: Any) -> list[Callable[[], FanvueClient]]:
+    """Return the ways to give a client its token."""
+    root = FanvueClient(TOKEN)
+    return [
+        lambda: FanvueClient(source),
+        lambda: FanvueClient(access_token=source, timeout=5),
+        lambda: root.with_options(access_token=source),
+    ]
+
+
+# What counts as a token
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "a",
+        "0",
+        "-",
+        "._~+/",
+        "a=",
+        "a==",
+        "a" + "=" * 50,
+        "x" * 4_000,
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl-_",
+        TOKEN,
+    ],
+    ids=lambda token: token[:20],
+)
+async def test_a_token_is_sent_as_it_is(token: str) -> None:
+    """Every b64token of RFC 6750, 2.1 reaches the API unchanged."""
+    async with FakeFanvue(tokens=[token]) as fake, fake.client() as client:
+        await client.chats.create(USER)
+
+    assert [seen.headers["Authorization"] for seen in fake.requests] == [f"Bearer {token}"]
+
+
+# Each holds this word, to look for it in what refuses it.
+_BAD = "s3cr3t"
+_BAD_TOKENS = [
+    *(f" {_BAD}", f"{_BAD} ", f"{_BAD} x", f"{_BAD}\n", f"\n{_BAD}", f"{_BAD}\r\nX: y"),
+    f"{_BAD}\t",
+    *(f"{_BAD}\x00", f"{_BAD}\x7f", f"{_BAD}\u00fc", f"{_BAD}\u0665", f"{_BAD}\u017f"),
+    f"{_BAD}\u2028",
+    *(f"Bearer {_BAD}", f"={_BAD}", f"{_BAD}=x", f'"{_BAD}"', f"{_BAD},x", f"{_BAD};x"),
+    f"{_BAD}:x",
+    *(f"{_BAD}@x", f"{_BAD}%20", f"{_BAD}\\x", f"<{_BAD}>", f"{_BAD}!", f"{_BAD}*"),
+    f"\ud800{_BAD}",
+]
+
+
+@pytest.mark.parametrize("token", ["", " ", "=", "==", "\n", "\x00", *_BAD_TOKENS], ids=ascii)
+def test_a_refused_token_is_not_shown(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the error nor the package's frames in a traceback with locals hold it."""
+    builds = _given(token)
+    if token.strip(" \n\x00") and token.isprintable():
+        monkeypatch.setenv("FANVUE_ACCESS_TOKEN", token)
+        builds.append(FanvueClient)
+    for build in builds:
+        with pytest.raises(ConfigurationError, match=r" must be a token of RFC 6750") as caught:
+            build()
+        assert len(package_frames(caught.value)) >= 2
+        assert _BAD not in shown_by(caught.value)
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+_RFC_6750 = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+_RULE = (
+    "access_token must be a token of RFC 6750: "
+    "letters, digits and -._~+/ with optional = at the end"
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(token=st.text() | st.text("abZ09-._~+/= \n\u00fc\u017f") | st.from_regex(_RFC_6750))
+def test_any_text_is_a_token_or_refused_unquoted(token: str) -> None:
+    """The grammar alone decides, and one message for all refused texts quotes none."""
+    refusal = None
+    try:
+        FanvueClient(token)
+    except ConfigurationError as error:
+        refusal = str(error)
+
+    assert refusal == (None if _RFC_6750.fullmatch(token) else _RULE)
+
+
+@pytest.mark.parametrize(
+    "source", [5, True, b"token", ["token"], object(), object, {"get_token": 1}, json, 5.0]
+)
+def test_what_is_neither_token_nor_provider_is_refused(source: Any) -> None:
+    """A provider has both methods; whatever else is given is no token by chance."""
+    for build in _given(source):
+        with pytest.raises(ConfigurationError) as caught:
+            build()
+        assert caught.value.message == "access_token must be a str or a TokenProvider"
+
+
+@pytest.mark.parametrize("missing", ["get_token", "invalidate"])
+def test_half_a_provider_is_refused(missing: str) -> None:
+    """A provider without a way to renew its token would be found out by the first 401."""
+    provider = Provider(TOKEN)
+    setattr(provider, missing, "not callable")
+
+    with pytest.raises(ConfigurationError, match="a TokenProvider"):
+        FanvueClient(provider)
+
+
+# The environment
+
+
+def test_a_bad_token_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says where the token came from."""
+    monkeypatch.setenv("FANVUE_ACCESS_TOKEN", "not valid")
+
+    with pytest.raises(ConfigurationError, match=r"^FANVUE_ACCESS_TOKEN must be a token of RFC"):
+        FanvueClient()
+
+
+@pytest.mark.parametrize("set_to", [None, ""])
+async def test_without_any_token_nothing_is_sent(
+    set_to: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a client is the root of a backend: its views have tokens, it has none to act with."""
+    if set_to is not None:
+        monkeypatch.setenv("FANVUE_ACCESS_TOKEN", set_to)
+    async with FakeFanvue() as fake, FanvueClient(base_url=fake.url) as root:
+        with pytest.raises(ConfigurationError, match="no access token") as caught:
+            await root.chats.create(USER)
+        assert fake.requests == []
+        await root.with_options(access_token=fake.token).chats.create(USER)
+
+    assert (caught.value.operation, caught.value.attempts) == ("POST /chats", 0)
+    assert not caught.value.maybe_processed
+    assert len(fake.requests) == 1
+
+
+# Nothing shows it
+
+
+def _holders() -> dict[str, object]:
+    client = FanvueClient(TOKEN)
+    secret = Secret(TOKEN)
+    return {
+        "client": client,
+        "view": client.with_options(timeout=5),
+        "view with a token": FanvueClient("other").with_options(access_token=TOKEN, account="x"),
+        "resource": client.chats,
+        "session": client._session,
+        "pool": client._session.terms.pool,
+        "credential": Credential(secret, "access_token"),
+        "bearer": Bearer(TOKEN),
+        "secret": secret,
+    }
+
+
+def _looks(holder: Any) -> dict[str, Callable[[], object]]:
+    """Return what a debugger, a logger or a serializer may do to an object."""
+    return {
+        "repr": partial(repr, holder),
+        "str": partial(str, holder),
+        "format": lambda: f"{holder} {[holder]}",
+        "percent": lambda: "%s %r" % (holder, holder),  # noqa: UP031 - as loggers do
+        "vars": partial(vars, holder),
+        "asdict": partial(attrs.asdict, holder),
+        "json": partial(json.dumps, holder, default=vars),
+        "json with str": partial(json.dumps, holder, default=str),
+        "copy": partial(copy.copy, holder),
+        "deepcopy": partial(copy.deepcopy, holder),
+        **{
+            f"pickle {protocol}": partial(pickle.dumps, holder, protocol)
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+        },
+    }
+
+
+@pytest.mark.parametrize("name", _holders())
+def test_no_holder_shows_the_token(name: str) -> None:
+    """No look at an object brings the token up; what can't be done safely raises."""
+    for look in _looks(_holders()[name]).values():
+        try:
+            shown = repr(look())
+        except Exception as error:  # noqa: BLE001 - whatever refuses must not show it either
+            shown = f"{error!r} {error.args}"
+        assert TOKEN[:10] not in shown
+
+
+def test_the_repr_of_a_secret_is_constant() -> None:
+    """Not even its length or its beginning can be read from it."""
+    assert repr(Secret(TOKEN)) == str(Secret("another")) == "<Secret>"
+
+
+@pytest.mark.parametrize("name", ["credential", "bearer", "secret", "session", "client"])
+def test_no_holder_pickles(name: str) -> None:
+    """A token does not get into a task queue or a cache on disk by accident."""
+    holder = _holders()[name]
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+            pickle.dumps(holder, protocol)
+
+
+@settings(deadline=None)
+@given(
+    token=st.from_regex(r"[a-z0-9.]{8,20}=?", fullmatch=True), ends=st.tuples(st.text(), st.text())
+)
+def test_redaction_takes_every_token_out(token: str, ends: tuple[str, str]) -> None:
+    """Wherever it stands in a text, and however often, the token is gone."""
+    redact = Bearer(token).redact
+
+    assert token not in redact(token.join(ends))
+    assert redact(f"{token}{token}") == "[token][token]"
+    assert redact(ends[0].replace(token, "")) == ends[0].replace(token, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("a.b+c/d", "[token]"),
+        ("xa.b+c/dx", "x[token]x"),
+        ("a.b+c\\/d", "[token]"),
+        ("\\u0061.b+c\\u002Fd, a.b\\u002bc/d", "[token], [token]"),
+        ("\\ axb+c/d", "\\ axb+c/d"),
+        ("\\ a.bbc/d", "\\ a.bbc/d"),
+        ("\\n", "\\n"),
+    ],
+)
+def test_redaction_knows_the_escapes_of_json(text: str, redacted: str) -> None:
+    """A token is found behind JSON's escapes too, and what only looks like it is left alone."""
+    assert Bearer("a.b+c/d").redact(text) == redacted
+
+
+# Providers
+
+
+async def test_a_bad_token_of_a_provider_is_not_shown() -> None:
+    """The frames of the failed call hold neither the bad token nor an earlier good one."""
+    provider = Provider(TOKEN, f"{_BAD} {_BAD}")
+    async with FakeFanvue(tokens=[TOKEN]) as fake, fake.client(access_token=provider) as client:
+        await client.chats.create(USER)
+        with pytest.raises(ConfigurationError) as caught:
+            await client.chats.create(USER)
+
+    assert len(package_frames(caught.value)) >= 2
+    shown = shown_by(caught.value)
+    assert _BAD not in shown
+    assert TOKEN not in shown
+    assert len(fake.requests) == 1
+
+
+async def test_a_falsy_provider_is_one() -> None:
+    """What a provider's length or truth says has nothing to do with its tokens."""
+    provider = EmptyProvider("expired", "fake-token")
+    async with FakeFanvue() as fake, fake.client(access_token=provider) as client:
+        await client.chats.create(USER)
+        await client.chats.create(USER)
+
+    assert provider.refused == ["expired"]
+    assert provider.asked == len(fake.requests) == 3
+
+
+@pytest.mark.parametrize("account", [None, 5, b"creator-1", ["creator-1"]], ids=repr)
+async def test_an_account_that_is_no_text_names_nothing(account: Any) -> None:
+    """Whatever else a provider keeps under that name, its token stands for the account."""
+    provider = Provider("fake-token")
+    setattr(provider, "account", account)  # noqa: B010 - a Provider declares none
+    async with FakeFanvue() as fake, fake.client(access_token=provider) as client:
+        await client.chats.create(USER)
+
+        assert client.rate_limit is not None
+        assert client.with_options(access_token="fake-token").rate_limit == client.rate_limit
