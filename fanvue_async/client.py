@@ -68,7 +68,8 @@ class _Scoped:
     """The pool that closing this client closes."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._session.terms.description}>"
+        session = getattr(self, "_session", None)  # a traceback may show one that was refused
+        return f"<{type(self).__name__} {session.terms.description if session else 'not made'}>"
 
     @property
     def rate_limit(self) -> RateLimit | None:

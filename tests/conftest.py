@@ -42,7 +42,7 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the machine's own token and proxies out of the tests."""
-    for name in ("FANVUE_ACCESS_TOKEN", "NETRC", "SSLKEYLOGFILE", *_PROXIES):
+    for name in ("FANVUE_ACCESS_TOKEN", "FANVUE_BASE_URL", "NETRC", "SSLKEYLOGFILE", *_PROXIES):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 

@@ -76,7 +76,7 @@ def test_a_base_url_is_taken(text: str, url: str) -> None:
 _BAD_URLS = [
     # No absolute URL
     *("", " ", "/", "//h", "h", "api.fanvue.com", "https:", "https:h", "https:/h", "https://"),
-    *("https:///h", "https://:443", "://h", "?", "https", None, 5, b"https://h", URL("https://h")),
+    *("https:///h", "https://:443", "://h", "?", "https", 5, b"https://h", URL("https://h")),
     # Other schemes
     *("ftp://h", "ws://h", "file:///etc/passwd", "javascript:alert(1)", "httpss://h", "xhttps://h"),
     # http elsewhere, or in a spelling that only some take for this machine

@@ -35,6 +35,7 @@ _VALUES: dict[str, Any] = {
     "rate_limit": errors.RateLimit(200, 7, datetime(2026, 1, 2, tzinfo=UTC)),
     "request_id": "abc-123",
     "headers": {"X-Request-Id": "abc-123"},
+    "transient": False,
     "looked_for": True,
     "from_api": False,
     "error": "access_denied",

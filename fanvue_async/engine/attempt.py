@@ -113,12 +113,15 @@ class Attempt(Generic[T]):
         """Get a token, wait for the rate limit and a connection, then arm the attempt's clock."""
         terms, slots = self._terms, self._pool.slots
         while True:
-            if failure := await self._get_token(scope) or await self._take_turn():
+            if failure := await self._get_token(scope):
+                return failure
+            is_known_as_refused = self._is_token_refused()  # the provider has no other
+            if failure := await self._take_turn():
                 return failure
             if not slots.take():
                 await slots.wait()
             self._has_slot = True
-            if not self._is_token_refused():
+            if is_known_as_refused or not self._is_token_refused():
                 break
             # It grew old while the call waited. Another one is asked for, but not in here, where a
             # slow provider would hold the connections of other accounts up.

@@ -581,36 +581,36 @@ async def failing_calls(client: FanvueClient, count: int) -> list[int]:
 
 
 async def test_an_outage_does_not_triple_the_load(fake: FakeFanvue) -> None:
-    """An account has ten retries; when they are used up, each failure is raised at once."""
-    fake.reply(503, times=100)
+    """An account has a hundred retries; when they are used up, each failure is raised at once."""
+    fake.reply(503, times=1_000)
 
     async with fake.client() as client:
-        assert await failing_calls(client, 20) == [3] * 5 + [1] * 15
+        assert await failing_calls(client, 60) == [3] * 50 + [1] * 10
         view = client.with_options(timeout=5)
         assert await failing_calls(view, 1) == [1]  # of the same account
 
-    assert len(fake.requests) == 31
+    assert len(fake.requests) == 161
 
 
 async def test_an_account_does_not_use_up_the_retries_of_another(fake: FakeFanvue) -> None:
     """One creator's outage leaves others theirs, up to the cap of the whole pool."""
-    fake.reply(503, times=100)
+    fake.reply(503, times=1_000)
 
     async with fake.client() as client:
         calls = [
-            await failing_calls(client.with_options(account=name), 6) for name in ("a", "b", "c")
+            await failing_calls(client.with_options(account=name), 51) for name in ("a", "b", "c")
         ]
 
-    assert calls == [[3] * 5 + [1], [3] * 5 + [1], [1] * 6]
+    assert calls == [[3] * 50 + [1], [3] * 50 + [1], [1] * 51]
 
 
 async def test_retries_come_back_with_successes_and_with_time(fake: FakeFanvue) -> None:
-    """A success gives back a tenth of a retry, a minute a whole one."""
+    """A success gives back a tenth of a retry, a minute ten."""
     now = float(int(time.monotonic()) + 1)  # so that floats add up
     async with fake.client(retry=RetryPolicy(max_attempts=2)) as client:
         client._session.terms.pool.clockwork.clock = lambda: now
-        fake.reply(503, times=21)
-        assert await failing_calls(client, 11) == [2] * 10 + [1]
+        fake.reply(503, times=201)
+        assert await failing_calls(client, 101) == [2] * 100 + [1]
 
         for _ in range(10):
             await client.chats.create(USER)
@@ -618,8 +618,8 @@ async def test_retries_come_back_with_successes_and_with_time(fake: FakeFanvue) 
         assert await failing_calls(client, 2) == [2, 1]
 
         now += 60
-        fake.reply(503, times=3)
-        assert await failing_calls(client, 2) == [2, 1]
+        fake.reply(503, times=21)
+        assert await failing_calls(client, 11) == [2] * 10 + [1]
 
 
 # Hook and logs.
@@ -683,9 +683,9 @@ async def test_a_hook_that_raises_changes_nothing(
 
     assert len(fake.requests) == 3
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert record.getMessage() == "the on_retry hook raised; further failures are not logged"
-    assert record.exc_info is not None
-    assert record.exc_info[0] is LookupError
+    first, *frames = record.getMessage().splitlines()
+    assert first == "the on_retry hook raised; further failures are not logged"
+    assert frames[-1] == "LookupError: a bug"
 
 
 async def test_a_retry_is_a_warning(fake: FakeFanvue, caplog: pytest.LogCaptureFixture) -> None:
@@ -746,11 +746,13 @@ async def test_total_bounds_every_phase(phase: str, *, pace: float) -> None:
     async with stuck_in(phase) as stage:
         view = stage.client.with_options(timeout=0.1 * pace)
 
-        with pytest.raises(
-            DeadlineExceededError, match=rf"not done within {0.1 * pace:g} s"
-        ) as caught:
+        with pytest.raises((DeadlineExceededError, ServerError)) as caught:
             await view.chats.create(USER)
 
+        if phase == "error body":  # whose status is known by then
+            assert type(caught.value) is ServerError
+        else:
+            assert f"not done within {0.1 * pace:g} s" in str(caught.value)
         assert caught.value.maybe_processed is PHASES[phase]
         assert caught.value.attempts == (0 if phase in {"queue", "token"} else 1)
         assert await stage.free_slots() == 1
@@ -761,6 +763,7 @@ async def test_total_bounds_attempts_and_waits_together(*, pace: float) -> None:
     """Attempts that are each short enough do not add up past the deadline."""
     timeout = Timeout(total=0.15 * pace, attempt=0.06 * pace)
     async with LoopServer() as server, server.client(timeout=timeout) as client:
+        client._session.terms.pool.clockwork.random = lambda: 0.0
         with pytest.raises(DeadlineExceededError) as caught:
             await client.request("GET", "/slow")
 

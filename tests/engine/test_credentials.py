@@ -252,7 +252,8 @@ def test_redaction_takes_every_token_out(token: str, ends: tuple[str, str]) -> N
     ("text", "redacted"),
     [
         ("a.b+c/d", "[token]"),
-        ("xa.b+c/dx", "x[token]x"),
+        ("(a.b+c/d)", "([token])"),
+        ("xa.b+c/dx", "xa.b+c/dx"),  # less than 8 characters may be a part of any word
         ("a.b+c\\/d", "[token]"),
         ("\\u0061.b+c\\u002Fd, a.b\\u002bc/d", "[token], [token]"),
         ("\\ axb+c/d", "\\ axb+c/d"),

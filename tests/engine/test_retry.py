@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from fanvue_async import RetryPolicy
 from fanvue_async.engine.retry import Quota, backoff
 
-RETRIES = 10
+RETRIES = 100
 """What an account's quota holds; the pool's holds twice as much."""
-A_MINUTE = 1
+A_MINUTE = 10
 """Retries that come back to an account in 60 seconds."""
 
 
