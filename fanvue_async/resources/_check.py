@@ -8,6 +8,7 @@ from types import EllipsisType
 from typing import Any, TypeVar, overload
 from uuid import UUID
 
+from fanvue_async.engine import wire
 from fanvue_async.engine.operation import Operation, uuid_of
 from fanvue_async.errors import InvalidArgumentError
 
@@ -39,6 +40,8 @@ class Check:
             raise self.refuse(
                 f"{name} must have {at_least} to {at_most:,} characters, not {len(value):,}"
             )
+        if not wire.is_unicode(value):
+            raise self.refuse(f"{name} holds half a character (a lone surrogate)")
         return value
 
     def required_text(self, name: str, value: str, at_most: int = _MAX_TEXT) -> str:

@@ -169,7 +169,7 @@ class CustomListsResource(CreatorCustomListsResource):
         Source: createCustomList, https://api.fanvue.com/docs/api-reference
 
         """
-        json = {"name": self._check(_CREATE).text("name", name, 1, 100)}
+        json = {"name": self._check(_CREATE).required_text("name", name, 100)}
         return await self._call(_CREATE, json=json)
 
     async def rename(self, list_uuid: UUID | str, name: str) -> None:
@@ -188,7 +188,7 @@ class CustomListsResource(CreatorCustomListsResource):
         Source: updateCustomList, https://api.fanvue.com/docs/api-reference
 
         """
-        json = {"name": self._check(_RENAME).text("name", name, 1, 100)}
+        json = {"name": self._check(_RENAME).required_text("name", name, 100)}
         await self._call(_RENAME, list_uuid, json=json)
 
     async def delete(self, list_uuid: UUID | str) -> None:

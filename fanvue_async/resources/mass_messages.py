@@ -146,10 +146,13 @@ class CreatorMassMessagesResource(Resource):
         """
         check = self._check(_SEND)
         media = check.uuids("media_uuids", media_uuids)
+        lists = _lists(check, "included_lists", included_lists)
+        if not lists:
+            raise check.refuse("included_lists must name a list, or nobody gets the message")
         if price is not None and not media:
             raise check.refuse("price needs media_uuids: text alone can't be sold")
         json = {
-            "includedLists": _lists(check, "included_lists", included_lists),
+            "includedLists": lists,
             "excludedLists": excluded_lists and _lists(check, "excluded_lists", excluded_lists),
             "text": check.text("text", text, 1, 5_000),
             "mediaUuids": media or None,
