@@ -80,10 +80,12 @@ class Work:
         """Store the delivery: from now on it may be acknowledged."""
         await self._store.put(self._stored, delivery.dumped(), expires_in=KEPT)
 
+    async def is_paused(self) -> bool:
+        """Whether the event waits for its next attempt."""
+        return await self._store.get(self._paused) is not None
+
     async def kept(self) -> Delivery | None:
-        """Return the stored delivery; None if it waits for a new attempt, or is not there."""
-        if await self._store.get(self._paused) is not None:
-            return None
+        """Return the stored delivery; None if it is gone."""
         entry = await self._store.get(self._stored)
         return None if entry is None else Delivery.loaded(entry.value)
 
@@ -153,7 +155,8 @@ class Deliveries:
         prefix = f"{self._prefix}delivery:"
         async for key in self._store.keys(prefix):
             work = Work(self._store, self._prefix, key.removeprefix(prefix), self._lease)
-            if await work.claim.take():
+            # A read costs less than a lease that has to be given back.
+            if not await work.is_paused() and await work.claim.take():
                 yield work
 
 

@@ -9,7 +9,7 @@ import hmac
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -168,10 +168,13 @@ def _key(secret: object) -> bytes:
 
 def _signatures(headers: Headers) -> list[bytes]:
     """Return all signature headers, those of a multidict too."""
-    pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
+    # Not every framework's headers are a Mapping, but those that are no pairs have items().
+    unknown: Any = headers
+    pairs: Iterable[tuple[object, object]]
+    pairs = unknown.items() if hasattr(unknown, "items") else unknown
     found: list[bytes] = []
     for name, value in pairs:
-        if len(name) == len(_NAME) and _ascii(name).lower() == _NAME:
+        if _ascii(name).lower() == _NAME:
             found.append(_ascii(value).strip(b" \t"))
     return found
 

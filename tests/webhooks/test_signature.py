@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email.message
+import hmac
 import json
 import os
 import pickle
@@ -204,6 +206,30 @@ def test_bad_input_is_refused(bad: Bad) -> None:
 def test_what_looks_odd_and_is_right_passes(good: Bad) -> None:
     """Other spellings, a rotation, the edges of the tolerance and of the size."""
     taken(good.body, good.sent, **good.options)
+
+
+def test_every_value_is_compared_with_every_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the comparison made for it, and also behind a match: time tells nothing of where it is."""
+    compared: list[bytes] = []
+    compare = hmac.compare_digest
+
+    def counting(expected: bytes, value: bytes) -> bool:
+        compared.append(value)
+        return compare(expected, value)
+
+    monkeypatch.setattr("hmac.compare_digest", counting)
+    sent = header(f"t={NOW},v0={GOOD},{'0' * 64},v0={GOOD[:-1]}0")
+    verify(BODY, sent, secrets=[SECRET, "another"], received_at=NOW)
+
+    assert len(compared) == 6
+
+
+def test_headers_that_are_no_mapping_will_do() -> None:
+    """Those of ``http.client``, say, which iterate over their names."""
+    sent = email.message.Message()
+    sent["X-Fanvue-Signature"] = headers(BODY)["X-Fanvue-Signature"]
+
+    taken(BODY, sent)
 
 
 def test_the_time_is_now_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
