@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fanvue_async.client import FanvueClient
 from fanvue_async.testing.account import Account
@@ -15,21 +15,20 @@ from fanvue_async.testing.deliveries import SECRET, Deliveries, deliver
 from fanvue_async.testing.oauth import OAuth
 from fanvue_async.testing.profiles import Creators
 from fanvue_async.testing.script import Script
-from fanvue_async.testing.server import Server
+from fanvue_async.testing.scripted import ScriptedServer
 from fanvue_async.testing.tokens import Token, Tokens
 from fanvue_async.testing.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from types import TracebackType
     from uuid import UUID
 
-    from fanvue_async.testing.script import DropAfter
 
 Duplicates = Literal[201, 400, 409]
 
 
-class FakeFanvue(Account):
+class FakeFanvue(Account, ScriptedServer):
     """A Fanvue API on 127.0.0.1, with real connections and scripted trouble.
 
     It checks what the real API checks: the token, the version header, the query, the body, whether
@@ -70,7 +69,7 @@ class FakeFanvue(Account):
         self.world = world
         """The clock, and what else all accounts share."""
         self.users = world.users
-        super().__init__(owner_of(world, world.users.add(handle="me", is_creator=True)))
+        Account.__init__(self, owner_of(world, world.users.add(handle="me", is_creator=True)))
         self.buckets = Buckets(limit, world.now)
         self.webhooks = Deliveries(world)
         """The addresses that are told what happens."""
@@ -86,19 +85,8 @@ class FakeFanvue(Account):
             self.add_token(token)
         if self._tokens.first() is None:
             raise ValueError("tokens must hold at least one")
-        self._script = Script(ROUTER.is_for)
         api = Api(self._accounts, self._tokens, self.buckets)
-        self._server = Server(self._script, api.admit, api.answer)
-        self.requests = self._server.requests
-        """All requests that were read, oldest first."""
-
-    @property
-    def url(self) -> str:
-        """The base URL for a client; there while the server runs."""
-        if self._server.address is None:
-            raise RuntimeError("the fake server is not running; use it in 'async with'")
-        host, port = self._server.address
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        ScriptedServer.__init__(self, Script(ROUTER.is_for), api.admit, api.answer)
 
     @property
     def token(self) -> str:
@@ -174,57 +162,6 @@ class FakeFanvue(Account):
         """
         self._tokens.remove(self._tokens.get(token).text)
 
-    def reply(  # noqa: PLR0913 - all but one are options
-        self,
-        status: int,
-        *,
-        json: Any = None,
-        body: bytes | str | None = None,
-        headers: Mapping[str, str] | None = None,
-        times: int = 1,
-        on: str | None = None,
-    ) -> None:
-        """Answer the next requests with this, without looking at them.
-
-        Args:
-            status: HTTP status code.
-            json: sent as JSON. Without it and without ``body``, the body is empty.
-            body: sent as it is, as ``text/plain`` unless ``headers`` says otherwise.
-            headers: further headers, which win over those of the fake.
-            times: for how many requests.
-            on: only for requests to this endpoint, such as ``"GET /chats/{userUuid}/messages"``.
-
-        """
-        self._script.reply(status, json=json, body=body, headers=headers, times=times, on=on)
-
-    def drop(self, after: DropAfter, times: int = 1, *, on: str | None = None) -> None:
-        """Cut the connections of the next requests.
-
-        Args:
-            after: ``"accept"``, before anything of the request is read; ``"request"``, when all of
-                it was read and nothing done; ``"headers"``, when it was done and answered, and the
-                head of the answer was sent.
-            times: for how many requests.
-            on: only for requests to this endpoint; not with ``"accept"``.
-
-        """
-        self._script.drop(after, times, on=on)
-
-    def delay(self, seconds: float, times: int = 1, *, on: str | None = None) -> None:
-        """Let the next requests, or those to one endpoint, wait before they are answered."""
-        self._script.delay(seconds, times, on=on)
-
-    def refuse(self, times: int = 1) -> None:
-        """Refuse the next connections that this process makes, and end those that are open.
-
-        The request of a refused connection never leaves, which is a ``NotSentError``.
-        """
-        self._server.refuse(times)
-
-    async def __aenter__(self) -> Self:
-        await self._server.start("127.0.0.1", 0)
-        return self
-
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
@@ -232,7 +169,7 @@ class FakeFanvue(Account):
         traceback: TracebackType | None,
     ) -> None:
         await self.webhooks.aclose()
-        await self._server.stop()
+        await super().__aexit__(exc_type, exc_value, traceback)
 
     async def deliver(
         self,
@@ -260,18 +197,6 @@ class FakeFanvue(Account):
         return await deliver(
             url, events, secret=secret, repeats=repeats, seed=seed, signed_at=signed_at
         )
-
-    async def serve(self, host: str, port: int, log: Callable[[str], None] | None = None) -> None:
-        """Start at an address of your own; ``__aexit__`` ends it.
-
-        Args:
-            host: an address of this machine; ``"0.0.0.0"`` for all.
-            port: 0 lets the system choose.
-            log: gets a line for each request: method, path and status.
-
-        """
-        self._server.log = log
-        await self._server.start(host, port)
 
 
 async def _no_time(_: float) -> None:
