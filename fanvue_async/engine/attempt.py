@@ -172,7 +172,12 @@ class Attempt(Generic[T]):
         exchange = judgement.exchange = Exchange(http, request.method, url, body)
         # A copy for each request: tracers write into what aiohttp is given.
         headers = request.headers if judgement.bearer is None else judgement.bearer.headers.copy()
-        return await exchange.run(headers, self._terms.options)
+        if request.accept is not None:
+            headers = {**(headers or {}), "Accept": request.accept}
+        try:
+            return await exchange.run(headers, self._terms.options)
+        finally:
+            body.on_piece = None  # else body and attempt hold each other, and a large part stays
 
     def _progressed(self, sent: int) -> None:
         """Start the attempt's clock anew; a piece may leave when the attempt is over already."""

@@ -27,6 +27,7 @@ CREATOR = "/creators/{creatorUserUuid}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _OF_A_CREATOR = re.compile(r"(?:/v[01])?/creators/([^/]+)/")
 _TEXT_LENGTH = 255
+_TEXT_OR_ERROR = "text/plain, application/json"
 
 # Methods that RFC 9110, 9.2.2 calls idempotent, and those that it does not.
 IDEMPOTENT = {
@@ -55,9 +56,11 @@ class Request(Generic[T]):
     """Whether it may be sent again although it may already have been processed."""
     safe: bool = False
     """Whether nothing happens by it, so that it is never called processed."""
-    body: bytes | None = None
+    body: bytes | memoryview | None = None
     content_type: str = "application/json"
     """Of the body; empty for none."""
+    accept: str | None = None
+    """What the response may be, if not just JSON."""
     on_progress: Callable[[int], None] | None = None
     """Told how many bytes of the body have left; ``Timeout.attempt`` then bounds the seconds
     without progress instead of the attempt."""
@@ -168,6 +171,7 @@ class Operation(Generic[T]):
             None if json is None else encode_json(json, name),
             bare_message=self.bare_message,
             creator=creator or bucket_of(path),
+            accept=_TEXT_OR_ERROR if self.returns is str else None,
         )
 
     def name_for(self, creator: str | None) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PARSER_IN_PYTHON = http_parser.HttpResponseParser is http_parser.HttpResponseParserPy
 _UNSENT_IS_DROPPED = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: what the kernel still holds
-_PIECE = 256 * 1024
+_PIECE = 512 * 1024
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
 _poll = getattr(select, "poll", None)
 _INPUT = getattr(select, "POLLIN", 0) | getattr(select, "POLLRDHUP", 0)
@@ -217,12 +217,215 @@ class RequestBody(aiohttp.BytesPayload):
 
     def __init__(
         self,
-        content: bytes | None,
+        content: bytes | memoryview | None,
         headers: CIMultiDict[str],
         connections: Connections,
     ) -> None:
         # Not the base's __init__, which makes headers for each payload and warns about large ones.
-        self._value = content or b""
+        self._value: Any = content or b""
+        self._size = len(self._value)
+        self._headers = headers
+        self._connections = connections
+        self.empty: bool = content is None
+        self.has_type: bool = content is not None and bool(headers["Content-Type"])
+
+    def __deepcopy__(self, _: object) -> bytes | None:
+        """Give what was sent, to whoever records requests (vcrpy)."""
+        return None if self.empty else self._value
+
+    async def write_with_length(
+        self,
+        writer: AbstractStreamWriter,
+        content_length: int | None,  # noqa: ARG002 - it is the length of the whole body
+    ) -> None:
+        """Note what is known, then write the body."""
+        stream: Any = writer  # the abstract one lacks what the only one of aiohttp has
+        transport: asyncio.Transport | None = stream.transport
+        self._transport = transport
+        self._socket = transport.get_extra_info("socket") if transport is not None else None
+        protocol: BaseProtocol = stream.protocol
+        self._protocol = protocol
+        self.reused = self._connections.use(protocol)
+        if self.reused and not self._connections.are_checked and has_spoken(protocol):
+            raise aiohttp.ClientConnectionError
+        self.left = transport is not None and not transport.is_closing()
+        if self.on_piece is None or transport is None:
+            await writer.write(self._value)
+            return
+        # There is always a piece left to send while the next one is being made ready.
+        transport.set_write_buffer_limits(high=2 * _PIECE, low=_PIECE)
+        pieces = memoryview(self._value)
+        for start in range(0, len(pieces), _PIECE):
+            end = min(start + _PIECE, len(pieces))
+            await writer.write(pieces[start:end])  # which waits while there is much left to send
+            self.on_piece(end)
+        transport.set_write_buffer_limits()  # as it was, for the next request
+
+    def note_dead(self, protocol: BaseProtocol) -> None:
+        """Suspect what was open when this one, which was idle, turned out dead."""
+        if self._born.get(protocol) == self._generation:
+            self._generation += 1
+
+    def may_reuse(self, protocol: BaseProtocol) -> bool:
+        """Tell whether a used connection is fit for another request."""
+        return self._born[protocol] == self._generation and not has_spoken(protocol)
+
+
+def has_spoken(protocol: Any) -> bool:
+    """Tell whether something came in on an idle connection: an end, or an answer to no request.
+
+    The kernel is asked too: it knows what an event loop has not read yet that was blocked.
+    """
+    # The parser in pure Python keeps to itself what it did not understand, so that only its private
+    # attribute tells of it.
+    if protocol.should_close or (_PARSER_IN_PYTHON and getattr(protocol._parser, "_tail", None)):  # noqa: SLF001
+        return True
+    transport = protocol.transport
+    descriptor = transport.get_extra_info("socket") if transport is not None else None
+    return descriptor is not None and _is_readable(descriptor.fileno())
+
+
+def _is_readable(descriptor: int) -> bool:
+    if descriptor < 0:
+        return False
+    if _poll is None:  # on Windows, where select() takes sockets of any number
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poller = _poll()
+    poller.register(descriptor, _INPUT)
+    return bool(poller.poll(0))
+
+
+class Connector(aiohttp.TCPConnector):
+    """A connector that drops idle connections that are not fit for another request.
+
+    What came unasked would be taken for the answer to the next request, and every later answer
+    would be one off: https://github.com/aio-libs/aiohttp/issues/13656
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        limit: int,
+        keepalive_expiry: float,
+        ssl: ssl_module.SSLContext | None = None,
+    ) -> None:
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] - an option lacks its type
+            limit=limit,
+            force_close=not keepalive_expiry,
+            keepalive_timeout=keepalive_expiry or None,  # aiohttp takes none with force_close
+            ssl=True if ssl is None else ssl,
+        )
+        connections.are_checked = True
+        self._connections = connections
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature of aiohttp
+    ) -> aiohttp.connector.Connection:
+        """Connect, or take an idle connection that is fit for another request."""
+        connection = await super().connect(req, traces, timeout)
+        # Not `if protocol`: one with nothing in its queue is false.
+        while (
+            (protocol := connection.protocol) is not None
+            and protocol in self._connections  # another new one would be no better
+            and not self._connections.may_reuse(protocol)
+        ):
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        return connection
+
+    # A connection's handles in the event loop keep the context that it was made in for as long as
+    # it lives, and the timer of the pool that of the call which started it. So both begin in an
+    # empty one: what a caller keeps in its context is gone with the call.
+
+    async def _wrap_create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        connecting = super()._wrap_create_connection(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+        return await _in_no_context(connecting)
+
+    async def _start_tls_connection(self, *args: Any, **kwargs: Any) -> Any:
+        return await _in_no_context(super()._start_tls_connection(*args, **kwargs))
+
+    def _release(self, *args: Any, **kwargs: Any) -> None:
+        if self._cleanup_handle is None:
+            Context().run(super()._release, *args, **kwargs)
+        else:
+            super()._release(*args, **kwargs)
+
+
+async def _in_no_context(connecting: Coroutine[Any, Any, Any]) -> Any:
+    """Open a connection in a task without the caller's context."""
+    task = asyncio.get_running_loop().create_task(connecting, context=Context())
+    try:
+        return await task
+    except BaseException:
+        # A cancel of ours also ended the task, unless it was done in that very moment.
+        if task.done() and not task.cancelled() and task.exception() is None:
+            task.result()[0].abort()
+        raise
+
+
+def forget_context(protocol: Any) -> None:
+    """Let a connection that was paused, and resumed by a caller, forget that caller's context."""
+    transport = protocol.transport if protocol is not None else None
+    if transport is not None and not transport.is_closing() and transport.is_reading():
+        transport.pause_reading()
+        Context().run(transport.resume_reading)
+
+
+def abandon(connector: aiohttp.BaseConnector) -> None:
+    """Close the sockets of a connector whose event loop is closed, and which can't do it itself."""
+    idle = [protocol for kept in connector._conns.values() for protocol, _ in kept]  # noqa: SLF001
+    for protocol in [*idle, *connector._acquired]:  # noqa: SLF001
+        transport: Any = protocol.transport
+        tls: Any = getattr(transport, "_ssl_protocol", None)
+        if tls is not None:
+            transport._closed = True  # noqa: SLF001 - or it warns of itself
+            transport = getattr(tls, "_transport", None)
+        # What the loop would call; it closes the socket, even if what it tells then needs a loop.
+        with suppress(Exception):
+            transport._call_connection_lost(None)  # noqa: SLF001
+    connector._close()  # noqa: SLF001 - the part of close() that waits for nothing
+
+
+def loop_of(session: aiohttp.ClientSession) -> asyncio.AbstractEventLoop:
+    """Return the loop that a session belongs to."""
+    # aiohttp's public property for this warns that it is deprecated, and names no other.
+    return session._loop  # noqa: SLF001
+
+
+@lru_cache(maxsize=16)
+def content_headers(content_type: str) -> CIMultiDict[str]:
+    """Return the headers of a body of that type, which aiohttp only reads."""
+    return CIMultiDict({"Content-Type": content_type})
+
+
+class RequestBody(aiohttp.BytesPayload):
+    """The body of a request, which notes when it is asked for: then the request leaves.
+
+    aiohttp coalesces the headers with the first piece of the body, so nothing has left before.
+    """
+
+    left: bool = False
+    """Whether any byte of the request was given to the network."""
+    reused: bool = False
+    """Whether its connection had carried an earlier request of this pool."""
+    on_piece: Callable[[int], None] | None = None
+    """Called with the number of bytes given to the network; then the body is written in pieces."""
+    _transport: asyncio.Transport | None = None
+    _socket: socket.socket | None = None
+    _protocol: BaseProtocol | None = None
+
+    def __init__(
+        self,
+        content: bytes | memoryview | None,
+        headers: CIMultiDict[str],
+        connections: Connections,
+    ) -> None:
+        # Not the base's __init__, which makes headers for each payload and warns about large ones.
+        self._value: Any = content or b""
         self._size = len(self._value)
         self._headers = headers
         self._connections = connections

@@ -35,6 +35,7 @@ _LEAST_PART = 5 * 1024 * 1024  # what the store wants of all parts but the last
 _PART = 8 * 1024 * 1024
 _MAX_PARTS_OF_OURS = 100  # each costs a call of the rate limit
 _NAME = "PUT (part of an upload)"
+_CHANGED = "source changed while it was read"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _UNBOUNDED = 24 * 3600.0  # seconds of a part: what bounds it is progress
 
@@ -64,13 +65,13 @@ class _File:
         status = os.stat(path)  # noqa: PTH116 - on what may be no Path; called in a thread
         return cls(path, status.st_size, status.st_mtime_ns)
 
-    def read(self, start: int, size: int) -> bytes:
+    def read(self, start: int, into: memoryview) -> int:
         with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123 - likewise
             file.seek(start)
-            content = bytearray()
-            while len(content) < size and (piece := file.read(size - len(content))):
-                content += piece
-        return bytes(content)
+            done = 0
+            while done < len(into) and (read := file.readinto(into[done:])):
+                done += read
+        return done
 
     def is_unchanged(self) -> bool:
         return _File.of(self.path) == self
@@ -122,7 +123,9 @@ class Parts:
         if isinstance(source, str | os.PathLike):
             self._file = await asyncio.to_thread(_File.of, source)
             self.size = self._file.size
-            await asyncio.to_thread(self._file.read, 0, 1)  # so that one of no access is told now
+            await asyncio.to_thread(
+                self._file.read, 0, memoryview(bytearray(1))
+            )  # refused: told now
         elif isinstance(source, bytes | bytearray | memoryview):
             self.size = memoryview(source).nbytes
         elif isinstance(source, AsyncIterable):
@@ -150,43 +153,45 @@ class Parts:
         elif self._part_size is None:
             self._part_size = max(_PART, -(-(self.size or 0) // _MAX_PARTS_OF_OURS))
 
-    async def next(self) -> tuple[int, int, bytes] | None:
-        """Return number, start and content of the next part; None behind the last.
+    def buffer(self) -> bytearray:
+        """Make what a part of a file is read into."""
+        assert self._part_size is not None
+        return bytearray(0 if self._file is None else min(self._part_size, self._file.size))
+
+    async def next(self, buffer: bytearray) -> tuple[int, bytes | memoryview] | None:
+        """Return number and content of the next part; None behind the last.
+
+        Args:
+            buffer: one of :meth:`buffer`, for one part at a time. Fresh memory for each part would
+                not all go back to the system.
 
         Raises:
             InvalidArgumentError: the source is empty, too large, or changed while it was read.
             OSError: the file cannot be read.
 
         """
-        async with self._turn:
-            start = self._at
-            content = await self._read()
-            self._at += len(content)
-            self._check_size(self._at)
-            if not content:
-                if not start:
-                    raise InvalidArgumentError("source is empty")
-                return None
-            self._number += 1
-            return self._number, start, content
-
-    async def _read(self) -> bytes:
         assert self._part_size is not None
-        if self._file is not None:
-            return await self._read_file(self._file, self._part_size)
         if self._stream is not None:
-            return await self._read_stream(self._stream, self._part_size)
-        assert isinstance(self._source, bytes | bytearray | memoryview)
-        return bytes(memoryview(self._source).cast("B")[self._at : self._at + self._part_size])
+            async with self._turn:
+                return await self._next_of_stream(self._stream, self._part_size)
+        assert self.size is not None
+        start = self._at
+        size = min(self._part_size, self.size - start)
+        if not size:
+            return None
+        self._at += size
+        self._number = number = self._number + 1
+        if self._file is None:
+            assert isinstance(self._source, bytes | bytearray | memoryview)
+            return number, memoryview(self._source).cast("B")[start : start + size]
+        content = memoryview(buffer)[:size]
+        if await asyncio.to_thread(self._file.read, start, content) != size:
+            raise InvalidArgumentError(_CHANGED)
+        return number, content
 
-    async def _read_file(self, file: _File, part_size: int) -> bytes:
-        size = min(part_size, file.size - self._at)
-        content = await asyncio.to_thread(file.read, self._at, size)
-        if len(content) != size or not (size or await asyncio.to_thread(file.is_unchanged)):
-            raise InvalidArgumentError("source changed while it was read")
-        return content
-
-    async def _read_stream(self, stream: AsyncIterator[bytes], part_size: int) -> bytes:
+    async def _next_of_stream(
+        self, stream: AsyncIterator[bytes], part_size: int
+    ) -> tuple[int, bytes] | None:
         while len(self._rest) < part_size:
             try:
                 piece = await anext(stream)
@@ -197,7 +202,25 @@ class Parts:
             self._rest += piece
         content = bytes(memoryview(self._rest)[:part_size])
         del self._rest[:part_size]
-        return content
+        self._at += len(content)
+        self._check_size(self._at)
+        if not self._at:
+            raise InvalidArgumentError("source is empty")
+        if not content:
+            return None
+        self._number += 1
+        return self._number, content
+
+    async def check_unchanged(self) -> None:
+        """Refuse a file that is not the one that was begun.
+
+        Raises:
+            InvalidArgumentError: it changed.
+            OSError: it is gone.
+
+        """
+        if self._file is not None and not await asyncio.to_thread(self._file.is_unchanged):
+            raise InvalidArgumentError(_CHANGED)
 
     @staticmethod
     def _check_size(size: int) -> None:
@@ -238,20 +261,19 @@ class Transfer:
                     group.create_task(self._work())
         if self._error is not None:
             raise self._error
+        await self._parts.check_unchanged()
         return self._done
 
     async def _work(self) -> None:
+        buffer = self._parts.buffer()
         try:
-            while (part := await self._parts.next()) is not None:
-                number, _, content = part
-                del part
-                await self._send(number, content)
-                del content
+            while (part := await self._parts.next(buffer)) is not None:
+                await self._send(*part)
         except Exception as error:
             self._error = self._error or error
             raise
 
-    async def _send(self, number: int, content: bytes) -> None:
+    async def _send(self, number: int, content: bytes | memoryview) -> None:
         request = Request(
             "PUT",
             _NAME,
