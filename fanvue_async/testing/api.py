@@ -1,4 +1,4 @@
-"""What is asked of every request before a noun answers it: who, which version, how often."""
+"""The checks of every request before a noun handles it: token, version, rate limit, scopes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Accounts:
         """Return the account of a creator, or the fake's own.
 
         Raises:
-            ValueError: nobody added that creator.
+            ValueError: that creator was not added.
 
         """
         uuid = uuid_of(user)
@@ -82,7 +82,7 @@ class Api:
         return self._buckets.take(holder, request.path, endpoint)
 
     def answer(self, request: ReceivedRequest, may_pass: bool) -> Reply:  # noqa: FBT001
-        """Answer a request that its bucket lets pass, or does not."""
+        """Respond to a request; ``may_pass`` is what its bucket says."""
         found = ROUTER.find(request.method, request.path)
         try:
             if isinstance(found, Match) and found.route.access.is_open:
@@ -93,7 +93,7 @@ class Api:
             return refused.reply
 
     def _check(self, request: ReceivedRequest, found: Match | Reply, *, may_pass: bool) -> Account:
-        """Ask as the real API does: who, which version, how often, with which scopes."""
+        """Check in the order of the real API: token, version, rate limit, scopes."""
         token = self._tokens.of_request(request.headers)
         if token is None:
             raise RefusedError(Reply.of(401, {"error": "Unauthorized"}))
@@ -107,7 +107,7 @@ class Api:
         return self._accounts.of(token.user) if token.user else self._accounts.own
 
     def _play(self, found: Match, request: ReceivedRequest, account: Account) -> Reply:
-        """Let the noun answer."""
+        """Let the noun handle it."""
         path = found.read_path()
         if found.for_creator:
             try:

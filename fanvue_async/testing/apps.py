@@ -25,7 +25,7 @@ class Apps:
         """What ``GET /apps/{appUuid}/subscription-status`` shows, likewise."""
 
     def add(self, name: str = "App", uuid: UUID | str | None = None) -> str:
-        """Add an app to which nobody subscribes. Returns its UUID."""
+        """Add an app without subscriptions. Returns its UUID."""
         app = new_uuid() if uuid is None else uuid_of(uuid)
         self.subscriptions[app] = {
             "appUuid": app,

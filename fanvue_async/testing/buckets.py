@@ -37,7 +37,7 @@ class Bucket:
         if now >= self._reset_at:
             self._used, self._began = 0, now
             self._reset_at = (math.floor(now) if self.window >= 1 else now) + self.window
-        if not self._enforced:  # nobody is refused, so nobody should be told to slow down
+        if not self._enforced:  # no request is refused, so clients need not slow down
             self._used = 1
             return True
         if not self.remaining:
@@ -54,7 +54,7 @@ class Bucket:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every answer says about the bucket."""
+        """What every response says about the bucket."""
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
@@ -71,7 +71,7 @@ class Buckets:
     """All buckets of a fake server, as ``fake.buckets``.
 
     Args:
-        limit: requests and seconds of one window; without it nobody is refused.
+        limit: requests and seconds of one window; without it no request is refused.
         now: the clock.
 
     """
@@ -110,7 +110,7 @@ class Buckets:
             endpoint: the endpoint, if it is a known one.
 
         Returns:
-            The headers of the answer, and whether the request may pass.
+            The headers of the response, and whether the request may pass.
 
         """
         parts = path.partition("?")[0].lower().split("/")

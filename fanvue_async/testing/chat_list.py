@@ -139,7 +139,7 @@ _FILTERS: Mapping[str, Callable[[Chats, Chat], object]] = {
     "has_tipped": lambda chats, chat: chats.fans[chat.user].tipped,
     "spenders": lambda chats, chat: chats.fans[chat.user].spent,
     "exclude_creators": lambda chats, chat: not chats.owner.world.users.is_creator(chat.user),
-    "subscribed_to": lambda _, __: False,  # the fake's accounts subscribe to nobody
+    "subscribed_to": lambda _, __: False,  # accounts of the fake have no subscriptions of their own
     "not_muted": lambda chats, chat: not chats.fans[chat.user].is_muted,
     "archived": lambda _, __: False,  # no documented operation archives a chat
 }

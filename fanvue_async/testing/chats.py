@@ -84,7 +84,7 @@ class Chats(Sequence[str]):
         media_uuids: Sequence[UUID | str] = (),
         type: str = "SINGLE_RECIPIENT",  # noqa: A002 - the API's name
     ) -> str:
-        """Let a fan write; the chat is opened if there is none.
+        """Let a fan write; the chat is opened if needed.
 
         Args:
             user: the fan.
@@ -104,7 +104,7 @@ class Chats(Sequence[str]):
         return uuid
 
     def open(self, user: UUID | str) -> Chat:
-        """Return the chat with a user; a new one if there is none."""
+        """Return the chat with a user, and open it if needed."""
         uuid = uuid_of(user)
         if uuid not in self._chats:
             self._turn += 1
@@ -115,7 +115,7 @@ class Chats(Sequence[str]):
         """Return the chat with a user.
 
         Raises:
-            RefusedError: there is none (404).
+            RefusedError: there is no such chat (404).
 
         """
         if user not in self._chats:

@@ -32,8 +32,8 @@ class FakeFanvue(Account, ScriptedServer):
     """A Fanvue API on 127.0.0.1, with real connections and scripted trouble.
 
     It checks what the real API checks: the token, the version header, the query, the body, whether
-    a user may be contacted. What was created can be read, changed and deleted. What nobody knows
-    about the real one is a setting. The nouns (``chats``, ``messages``, ``users``, …) are those of
+    a user may be contacted. What was created can be read, changed and deleted. What is not
+    documented is a setting. The nouns (``chats``, ``messages``, ``users``, …) are those of
     the account that its tokens belong to; ``creator(uuid)`` has those of another.
 
     Args:
@@ -115,7 +115,7 @@ class FakeFanvue(Account, ScriptedServer):
             uuid: what ``creators.add`` gave.
 
         Raises:
-            ValueError: nobody added that creator.
+            ValueError: that creator was not added.
 
         """
         return self._accounts.of(uuid)
@@ -141,7 +141,7 @@ class FakeFanvue(Account, ScriptedServer):
             expires_in: seconds.
 
         Raises:
-            ValueError: ``like`` is not accepted, or nobody added that user.
+            ValueError: ``like`` is not accepted, or that user was not added.
 
         """
         owner = None if user is None else self.creator(user).uuid

@@ -100,7 +100,7 @@ class Followers:
         return uuid
 
     def remove(self, user: UUID | str) -> None:
-        """Let a user stop following, of which nobody is told."""
+        """Let a user stop following; there is no event for it."""
         self._fans[uuid_of(user)].followed_at = None
 
     def page(self, call: Call) -> Any:

@@ -56,7 +56,7 @@ class CustomLists:
         return made.uuid
 
     def members(self, uuid: UUID | str) -> list[str]:
-        """Return the UUIDs of a list's members; none of a list that is not there."""
+        """Return the UUIDs of a list's members; an unknown list is empty."""
         found = self._lists.get(uuid_of(uuid))
         return found.members if found else []
 

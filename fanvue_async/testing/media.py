@@ -95,7 +95,7 @@ class Media:
         return uuid in self._rows
 
     def kind(self, uuid: str) -> str:
-        """Return its kind; one that nobody added is an image."""
+        """Return its kind; an unknown item counts as an image."""
         return str(self._rows[uuid]["mediaType"]) if uuid in self._rows else "image"
 
     def name(self, uuid: str) -> str | None:
@@ -106,7 +106,7 @@ class Media:
         """Return a media item.
 
         Raises:
-            RefusedError: there is none (404).
+            RefusedError: there is no such media item (404).
 
         """
         if uuid not in self._rows:

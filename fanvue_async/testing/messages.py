@@ -105,7 +105,7 @@ class Messages:
         return page(chat.messages[::-1], call.query)
 
     def delete(self, call: Call) -> None:
-        """DELETE /chats/{userUuid}/messages/{messageUuid}: own ones that nobody paid for."""
+        """DELETE /chats/{userUuid}/messages/{messageUuid}: own ones that are not sold."""
         chat, message = self._find(call)
         if message["sender"]["uuid"] == chat.user:
             raise RefusedError.saying(400, "Only the sender may delete a message")

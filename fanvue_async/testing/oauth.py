@@ -61,7 +61,7 @@ class Refresh:
     grant: Grant
     used_at: float = math.inf
     answer: dict[str, Any] = attrs.field(factory=dict[str, Any])
-    """What its first use was answered with."""
+    """The response to its first use."""
 
 
 class Pairs:
@@ -125,9 +125,9 @@ class OAuth:
         self.grace = 30.0
         """The seconds in which a refresh token may be used again."""
         self.same_pair = False
-        """Whether it then gives the same pair again; nobody knows. Otherwise a new one."""
+        """Whether it then gives the same pair again, or a new one; that is not documented."""
         self.changes: dict[str, Any] = {}
-        """Fields of the token answers to replace; ``...`` leaves one out."""
+        """Fields of the token responses to replace; ``...`` leaves one out."""
         self.counts: Counter[str] = Counter()
         """``authorization_code`` and ``refresh_token`` exchanges that succeeded; of the latter the
         ``repeated`` ones; those that were ``refused``, and those of them that were ``reuse``."""
@@ -146,7 +146,7 @@ class OAuth:
             scopes: what is allowed.
 
         Returns:
-            What the token endpoint would answer.
+            What the token endpoint would respond.
 
         """
         uuid = self._owner if user is None else uuid_of(user)

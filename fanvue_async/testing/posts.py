@@ -115,7 +115,7 @@ class Posts:
         """Return a post.
 
         Raises:
-            RefusedError: there is none (404).
+            RefusedError: there is no such post (404).
 
         """
         found = self._posts.get(uuid_of(uuid))

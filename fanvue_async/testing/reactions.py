@@ -52,7 +52,7 @@ class Reactions:
         """Let a user pay for a post that has a price.
 
         Raises:
-            ValueError: it has none.
+            ValueError: it has no price.
 
         """
         row = self._posts.find(post).row

@@ -33,7 +33,7 @@ class Endpoint:
 
     method: str
     parts: tuple[str | None, ...]
-    """Without the first slash; None stands for a parameter."""
+    """Without the first slash; ``None`` marks a parameter."""
 
     @classmethod
     def of(cls, method: str, path: str) -> Endpoint:
@@ -119,7 +119,7 @@ class Route:
 
 
 Routes = tuple[type[Any], tuple[Route, ...]]
-"""A noun's class, and the routes that its methods answer."""
+"""A noun's class, and the routes that its methods handle."""
 
 
 @attrs.frozen
@@ -145,7 +145,7 @@ class Match:
         """Decode the values in the path.
 
         Raises:
-            RefusedError: a UUID is none.
+            RefusedError: a value is not a UUID.
 
         """
         names = self.route.path.removeprefix("/").split("/")
@@ -221,7 +221,7 @@ class Router:
         entries.append((endpoint, noun, route, for_creator))
 
     def find(self, method: str, path: str) -> Match | Reply:
-        """Return the route of a request, or the reply to one that has none."""
+        """Return the route of a request, or the reply if it is unknown."""
         parts = tuple(path.partition("?")[0].removeprefix("/").split("/"))
         allowed: list[str] = []
         for endpoint, noun, route, for_creator in self._by_length.get(len(parts), ()):
@@ -229,7 +229,7 @@ class Router:
                 if endpoint.method == method:
                     return Match(noun, route, endpoint, for_creator, parts)
                 allowed.append(endpoint.method)
-        hint = "the fake does not know it; script its answer with fake.reply"
+        hint = "the fake does not know it; script its response with fake.reply"
         if allowed:
             headers = {"Allow": ", ".join(allowed)}
             return Reply.of(405, {"message": f"Method not allowed: {hint}"}, headers)

@@ -70,7 +70,7 @@ class Script:
         if after not in get_args(DropAfter):
             raise ValueError("after must be 'accept', 'request' or 'headers'")
         if after == "accept" and on is not None:
-            raise ValueError("after 'accept' nobody knows yet what will be asked; leave out 'on'")
+            raise ValueError("at 'accept' the request is not known yet; leave out 'on'")
         self._steps.extend([_Step(Drop(after), Endpoint.read(on))] * times)
 
     def delay(self, seconds: float, times: int = 1, *, on: str | None = None) -> None:

@@ -19,8 +19,8 @@ class ScriptedServer:
 
     Args:
         script: what comes next.
-        admit: counts a request, and returns the headers of its answer and whether it may pass.
-        answer: answers a request that the script does not.
+        admit: counts a request, and returns rate-limit headers and whether it may pass.
+        answer: responds to a request that the script leaves alone.
 
     """
 
@@ -53,7 +53,7 @@ class ScriptedServer:
         times: int = 1,
         on: str | None = None,
     ) -> None:
-        """Answer the next requests with this, without looking at them.
+        """Respond to the next requests with this, whatever they are.
 
         Args:
             status: HTTP status code.
@@ -71,8 +71,8 @@ class ScriptedServer:
 
         Args:
             after: ``"accept"``, before anything of the request is read; ``"request"``, when all of
-                it was read and nothing done; ``"headers"``, when it was done and answered, and the
-                head of the answer was sent.
+                it was read and nothing done; ``"headers"``, when it was done, and the head of the
+                response was sent.
             times: for how many requests.
             on: only for requests to this endpoint; not with ``"accept"``.
 
@@ -80,7 +80,7 @@ class ScriptedServer:
         self._script.drop(after, times, on=on)
 
     def delay(self, seconds: float, times: int = 1, *, on: str | None = None) -> None:
-        """Let the next requests, or those to one endpoint, wait before they are answered."""
+        """Let the next requests, or those to one endpoint, wait before the response."""
         self._script.delay(seconds, times, on=on)
 
     def refuse(self, times: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""The sockets of the fake: it reads requests, records them, plays the script, and answers."""
+"""The sockets of the fake: it reads and records requests, and plays the script."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Server:
     """A scripted HTTP server.
 
     Args:
-        script: what is played before ``answer`` is asked.
-        admit: counts a request, and returns the headers of its answer and whether it may pass.
-        answer: answers a request that the script does not.
+        script: what comes before ``answer``.
+        admit: counts a request, and returns rate-limit headers and whether it may pass.
+        answer: responds to a request that the script leaves alone.
 
     """
 

@@ -39,7 +39,7 @@ class Uploads:
         self._storage = storage
         self._uploads: dict[str, Upload] = {}
         self.part_size: int | None = None
-        """If set, sessions tell this size of a part; officially they tell none."""
+        """If set, sessions tell this size of a part; the official text has no such field."""
         self.state_after: State = "ready"
         """What becomes of a media item whose upload is complete."""
 

@@ -1,4 +1,4 @@
-"""The people of the fake: fans, and whoever else is written to."""
+"""The users of the fake: fans and creators."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def uuid_of(given: UUID | str) -> str:
     """Write a UUID that a test gave.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a UUID.
 
     """
     text = wire.uuid_text(given)
@@ -33,7 +33,7 @@ def uuid_of(given: UUID | str) -> str:
 
 
 class Users:
-    """All users, as ``fake.users``. One who is not known yet is made when somebody names them."""
+    """All users, as ``fake.users``. An unknown user is added when first named."""
 
     def __init__(self, not_contactable: Collection[UUID | str], moment: Callable[[], str]) -> None:
         self._moment = moment

@@ -37,7 +37,7 @@ class World:
         self.creators: list[str] = []
         """The UUIDs of the creators whom tokens of the fake's own account may act for."""
         self.needs_chat = False
-        """Whether a message needs a chat; what Fanvue answers without one is not documented."""
+        """Whether a message needs a chat; what Fanvue does without one is not documented."""
         self.listeners: list[Listener] = []
 
     def now(self) -> float:

@@ -64,7 +64,7 @@ async def test_the_scheme_of_authorization_is_read_in_any_case(fake: FakeFanvue)
 
 
 async def test_it_accepts_each_of_its_tokens() -> None:
-    """Every token given is accepted, the first is ``token``, and the default is none of them."""
+    """Every token given is accepted, the first is ``token``, and the default token is not."""
     async with FakeFanvue(tokens=iter(["first", "second"])) as fake:
         assert fake.token == "first"
         statuses = [

@@ -500,7 +500,7 @@ async def test_a_cut_can_be_for_one_endpoint(fake: FakeFanvue, after: DropAfter)
 
 @pytest.mark.parametrize("on", ["", "/chats", "get /chats", "GET chats", "GET  /chats"])
 def test_an_endpoint_is_method_and_path(on: str) -> None:
-    """What could never be asked for is refused at once, and so is an endpoint nobody can know."""
+    """What could never be asked for is refused at once, and so is an endpoint at ``accept``."""
     fake = FakeFanvue()
     with pytest.raises(ValueError, match="a method and a path"):
         fake.reply(500, on=on)
