@@ -7,7 +7,7 @@ Install and run::
     python aiogram_bot.py
 
 Then write to the bot: ``/chat 3fa85f64-5717-4562-b3fc-2c963f66afa6``. To try it without the real
-APIs, FANVUE_URL and TELEGRAM_URL may name servers on this machine.
+APIs, set FANVUE_BASE_URL and TELEGRAM_URL to servers on this machine.
 """
 
 import asyncio
@@ -22,14 +22,11 @@ from aiogram.filters import Command, CommandObject
 from aiogram.types import Message
 
 from fanvue_async import (
-    DeadlineExceededError,
     FanvueClient,
     FanvueError,
     InvalidArgumentError,
     NotContactableError,
     RateLimitError,
-    ServerError,
-    TransportError,
 )
 
 logger = logging.getLogger("bot")
@@ -52,21 +49,21 @@ def explain(error: FanvueError) -> str:
         case InvalidArgumentError():
             return "Please write: /chat <user UUID>"
         case NotContactableError():
-            return "This user cannot be contacted."
+            return "This user can't be messaged."
         case RateLimitError(retry_after=seconds):
             seconds = 60 if seconds is None else math.ceil(seconds)
             return f"Too many requests. Try again in {seconds} s."
-        case TransportError() | ServerError() | DeadlineExceededError():
+        case FanvueError(transient=True):
             if error.maybe_processed:
-                return "Fanvue did not confirm it. Look whether the chat is there, or try again."
+                return "Fanvue did not confirm it. Check whether the chat is there, or try again."
             return "Fanvue cannot be reached. Try again later."
-        case _:  # the token, a scope, the version: a matter for whoever runs the bot
+        case _:  # the token, a scope, the version: for whoever runs the bot
             logger.error("%s: %s", type(error).__name__, error)
             return "That failed, and trying again won't help. The log says why."
 
 
 def make_dispatcher(fanvue: FanvueClient, operators: set[int]) -> Dispatcher:
-    """Wire the command up; aiogram hands ``fanvue`` to every handler that asks for it by name."""
+    """Register the command; aiogram passes ``fanvue`` to every handler that names it."""
     dispatcher = Dispatcher(fanvue=fanvue)
     dispatcher.message.register(open_chat, Command("chat"), F.from_user.id.in_(operators))
     return dispatcher
@@ -79,16 +76,13 @@ async def main() -> None:
     session = AiohttpSession(api=TelegramAPIServer.from_base(telegram))
     async with (
         Bot(os.environ["TELEGRAM_TOKEN"], session=session) as bot,
-        FanvueClient(
-            base_url=os.environ.get("FANVUE_URL", "https://api.fanvue.com"),
-            timeout=20,  # an operator is waiting
-        ) as fanvue,
+        FanvueClient(timeout=20) as fanvue,  # an operator is waiting
     ):
         dispatcher = make_dispatcher(fanvue, operators)
         await dispatcher.start_polling(  # pyright: ignore[reportUnknownMemberType] - aiogram's
             bot, close_bot_session=False
         )
-        # aiogram leaves the commands that are under way to us: let them give their answers.
+        # aiogram leaves running commands to us: let them reply.
         if under_way := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(under_way)
 

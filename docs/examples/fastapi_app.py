@@ -1,4 +1,4 @@
-"""A web backend (FastAPI) that opens chats on Fanvue, each for the creator who asks for it.
+"""A web backend (FastAPI) that opens chats on Fanvue, each for the creator who asks.
 
 Install and run::
 
@@ -8,8 +8,8 @@ Install and run::
 
     curl -X POST localhost:8000/creators/anna/chats/3fa85f64-5717-4562-b3fc-2c963f66afa6
 
-Your own log-in is left out: it decides who may act for which creator. To try the backend without
-the real API, FANVUE_URL may name a server on this machine.
+Your own login is left out: it decides who may act for which creator. To try it without the real
+API, set FANVUE_BASE_URL to a server on this machine.
 """
 
 import json
@@ -26,14 +26,11 @@ from fastapi.responses import JSONResponse
 
 from fanvue_async import (
     AuthenticationError,
-    DeadlineExceededError,
     FanvueClient,
     FanvueError,
     NotContactableError,
     PermissionDeniedError,
     RateLimitError,
-    ServerError,
-    TransportError,
 )
 
 logger = logging.getLogger(__name__)
@@ -48,12 +45,9 @@ class State(TypedDict):
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
-    """Own the client: one for the whole process, so that all requests share its connections."""
+    """Own the client: one per process, so all requests share its connections."""
     tokens = json.loads(os.environ["CREATOR_TOKENS"])  # in real life, from your database
-    async with FanvueClient(
-        base_url=os.environ.get("FANVUE_URL", "https://api.fanvue.com"),
-        timeout=10,  # a browser is waiting
-    ) as fanvue:
+    async with FanvueClient(timeout=10) as fanvue:  # a browser is waiting
         yield {"fanvue": fanvue, "tokens": tokens}
 
 
@@ -61,7 +55,7 @@ app = FastAPI(lifespan=lifespan)
 
 
 async def fanvue_of_creator(creator: str, request: Request) -> FanvueClient:
-    """Make a view of the client that acts for the creator whom the path names."""
+    """Make a scoped client that acts for the creator in the path."""
     fanvue: FanvueClient = request.state.fanvue
     token = request.state.tokens.get(creator)
     if token is None:
@@ -73,43 +67,37 @@ async def fanvue_of_creator(creator: str, request: Request) -> FanvueClient:
 async def create_chat(
     user: UUID, fanvue: Annotated[FanvueClient, Depends(fanvue_of_creator)]
 ) -> dict[str, str]:
-    """Open a chat; whatever goes wrong is answered by the handlers below."""
+    """Open a chat; the handlers below turn errors into responses."""
     created = await fanvue.chats.create(user)
     return {"detail": created.message}
 
 
 @app.exception_handler(NotContactableError)
 async def not_contactable(_: Request, __: NotContactableError) -> JSONResponse:
-    """Answer 409: asking again changes nothing until the user does."""
-    return JSONResponse({"detail": "This user cannot be contacted."}, 409)
+    """Respond 409: asking again changes nothing."""
+    return JSONResponse({"detail": "This user can't be messaged."}, 409)
 
 
 @app.exception_handler(AuthenticationError)
 @app.exception_handler(PermissionDeniedError)
 async def not_allowed(_: Request, __: FanvueError) -> JSONResponse:
-    """Answer 403: it is Fanvue's log-in that failed, not ours, so a 401 would mislead."""
+    """Respond 403: a 401 would say that our own login failed, not Fanvue's."""
     return JSONResponse({"detail": "This creator must connect Fanvue again."}, 403)
 
 
 @app.exception_handler(RateLimitError)
 async def rate_limited(_: Request, error: RateLimitError) -> JSONResponse:
-    """Answer 429 and pass on when to come back."""
+    """Respond 429 and say when to try again."""
     seconds = 60 if error.retry_after is None else error.retry_after
     headers = {"Retry-After": f"{math.ceil(seconds)}"}
     return JSONResponse({"detail": "Too many requests to Fanvue."}, 429, headers)
 
 
-@app.exception_handler(TransportError)
-@app.exception_handler(ServerError)
-@app.exception_handler(DeadlineExceededError)
-async def unavailable(_: Request, error: FanvueError) -> JSONResponse:
-    """Answer 503, and say whether the chat may be open all the same."""
-    detail = {"detail": "Fanvue is not available.", "maybe_processed": error.maybe_processed}
-    return JSONResponse(detail, 503)
-
-
 @app.exception_handler(FanvueError)
-async def unexpected(_: Request, error: FanvueError) -> JSONResponse:
-    """Answer 502 for the rest, which somebody should look at."""
+async def failed(_: Request, error: FanvueError) -> JSONResponse:
+    """Respond 503 if it may pass, else 502: somebody should look into it."""
+    if error.transient:
+        detail = {"detail": "Fanvue is not available.", "maybe_processed": error.maybe_processed}
+        return JSONResponse(detail, 503)
     logger.error("%s: %s", type(error).__name__, error)
     return JSONResponse({"detail": "Fanvue refused the request."}, 502)

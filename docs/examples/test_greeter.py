@@ -5,7 +5,7 @@ Install and run::
     pip install fanvue-async pytest pytest-asyncio
     pytest -p fanvue_async.pytest_plugin test_greeter.py
 
-In real life the plugin is named in a ``conftest.py`` beside the ``pytest.ini`` instead.
+Usually the plugin is named in the ``conftest.py`` beside the ``pytest.ini`` instead.
 """
 
 import math
@@ -22,7 +22,7 @@ BOB = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 
 
 async def greet(fanvue: FanvueClient, user: str) -> str:
-    """Open a chat with a new fan; this is what is tested, and stands in your own module."""
+    """Open a chat with a new fan: the code under test, usually in your own module."""
     try:
         await fanvue.chats.create(user)
     except NotContactableError:
@@ -34,7 +34,7 @@ async def greet(fanvue: FanvueClient, user: str) -> str:
 
 
 async def test_a_fan_is_greeted(fake_fanvue: FakeFanvue, fanvue_client: FanvueClient) -> None:
-    """The fake keeps what it was asked."""
+    """The fake records its requests."""
     assert await greet(fanvue_client, ALICE) == "greeted"
     assert fake_fanvue.chats == [ALICE]
     assert fake_fanvue.requests[0].json() == {"userUuid": ALICE}
@@ -47,14 +47,14 @@ async def test_a_fan_who_wants_no_chats(fanvue_client: FanvueClient) -> None:
 
 
 async def test_rate_limit(fake_fanvue: FakeFanvue, fanvue_client: FanvueClient) -> None:
-    """The next answer can be anything."""
+    """The next response can be anything."""
     fake_fanvue.reply(429, headers={"Retry-After": "42"})
 
     assert await greet(fanvue_client, ALICE) == "again in 42 s"
 
 
-async def test_trouble_that_passes(fake_fanvue: FakeFanvue, fanvue_client: FanvueClient) -> None:
-    """A 503, then a cut connection: the client tries again, and waits for nothing in a test."""
+async def test_transient_failures(fake_fanvue: FakeFanvue, fanvue_client: FanvueClient) -> None:
+    """A 503, then a cut connection: the client retries, without waiting in a test."""
     fake_fanvue.reply(503)
     fake_fanvue.drop("request")
 

@@ -5,12 +5,11 @@ Install and run::
     pip install fanvue-async opentelemetry-sdk opentelemetry-instrumentation-aiohttp-client
     FANVUE_ACCESS_TOKEN=… python tracing.py 3fa85f64-5717-4562-b3fc-2c963f66afa6
 
-It prints the spans; put your own exporter where ConsoleSpanExporter stands. To try it without the
-real API, FANVUE_URL may name a server on this machine.
+It prints the spans; replace ConsoleSpanExporter by your own exporter. To try it without the real
+API, set FANVUE_BASE_URL to a server on this machine.
 """
 
 import asyncio
-import os
 import sys
 
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
@@ -22,7 +21,7 @@ from fanvue_async import FanvueClient
 
 
 def set_up_tracing(exporter: SpanExporter) -> TracerProvider:
-    """Trace every aiohttp session that is made from now on, a FanvueClient's included."""
+    """Trace every aiohttp session made from now on, including that of a FanvueClient."""
     provider = TracerProvider(resource=Resource.create({"service.name": "chat-bot"}))
     provider.add_span_processor(BatchSpanProcessor(exporter))
     AioHttpClientInstrumentor().instrument(tracer_provider=provider)
@@ -33,8 +32,7 @@ async def main(user: str) -> None:
     """Open a chat; its requests are children of a span of our own."""
     provider = set_up_tracing(ConsoleSpanExporter())
     try:
-        url = os.environ.get("FANVUE_URL", "https://api.fanvue.com")
-        async with FanvueClient(base_url=url) as fanvue:
+        async with FanvueClient() as fanvue:
             with provider.get_tracer("chat-bot").start_as_current_span("open chat"):
                 await fanvue.chats.create(user)
     finally:

@@ -60,7 +60,7 @@ async def conversation() -> AsyncIterator[Conversation]:
     [
         (None, "The chat is open."),
         ({"status": 503}, "The chat is open."),
-        ({"status": 400, "json": {"message": "no"}}, "This user cannot be contacted."),
+        ({"status": 400, "json": {"message": "no"}}, "This user can't be messaged."),
         ({"status": 429, "headers": {"Retry-After": "42"}}, "Too many … again in 42 s."),
         ({"status": 429}, "Too many … again in 60 s."),
         ({"status": 503, "times": 3}, "Fanvue did not confirm it. … or try again."),
@@ -123,7 +123,7 @@ async def test_the_program_answers_what_is_under_way_and_stops_cleanly(fake: Fak
         started(
             "aiogram_bot.py",
             FANVUE_ACCESS_TOKEN=fake.token,
-            FANVUE_URL=fake.url,
+            FANVUE_BASE_URL=fake.url,
             TELEGRAM_TOKEN=TOKEN,
             TELEGRAM_URL=telegram.url,
             OPERATORS=f"{OPERATOR} 9",

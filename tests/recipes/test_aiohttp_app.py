@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def app(fake: FakeFanvue, monkeypatch: pytest.MonkeyPatch) -> web.Application:
     """Make the backend, for a creator of the fake server."""
-    monkeypatch.setenv("FANVUE_URL", fake.url)
+    monkeypatch.setenv("FANVUE_BASE_URL", fake.url)
     monkeypatch.setenv("FANVUE_ACCESS_TOKEN", fake.token)
     return make_app()
 
@@ -59,7 +59,7 @@ async def test_a_chat_is_created(backend: aiohttp.ClientSession, fake: FakeFanvu
         (
             {"status": 400, "json": {"message": "no"}},
             409,
-            {"detail": "This user cannot be contacted."},
+            {"detail": "This user can't be messaged."},
         ),
         ({"status": 429}, 429, {"detail": "Too many requests to Fanvue."}),
         (
@@ -98,7 +98,7 @@ async def test_what_is_no_uuid_goes_no_further(
     backend: aiohttp.ClientSession, fake: FakeFanvue
 ) -> None:
     """The client refuses it before anything is sent."""
-    assert await post(backend, "Olga") == (400, {"detail": "This is no user UUID."})
+    assert await post(backend, "Olga") == (400, {"detail": "This is not a user UUID."})
     assert fake.requests == []
 
 
@@ -120,7 +120,7 @@ async def test_the_program_starts_and_stops_cleanly(fake: FakeFanvue) -> None:
     """The command of the docstring serves; SIGTERM ends it with nothing left open."""
     async with started(
         "aiohttp_app.py",
-        FANVUE_URL=fake.url,
+        FANVUE_BASE_URL=fake.url,
         FANVUE_ACCESS_TOKEN=fake.token,
         PORT="0",
     ) as program:

@@ -38,7 +38,7 @@ async def backend(
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Serve the backend, and make a session on it."""
     del no_leaks  # looks at what the backend leaves behind
-    monkeypatch.setenv("FANVUE_URL", fake.url)
+    monkeypatch.setenv("FANVUE_BASE_URL", fake.url)
     monkeypatch.setenv("CREATOR_TOKENS", json.dumps(TOKENS))
     server = uvicorn.Server(uvicorn.Config(fastapi_app.app, port=0, log_level="warning"))
     serving = asyncio.create_task(server.serve())
@@ -76,7 +76,7 @@ async def test_each_request_acts_for_its_creator(
         (
             {"status": 400, "json": {"message": "no"}},
             409,
-            {"detail": "This user cannot be contacted."},
+            {"detail": "This user can't be messaged."},
         ),
         ({"status": 403}, 403, {"detail": "This creator must connect Fanvue again."}),
         ({"status": 429}, 429, {"detail": "Too many requests to Fanvue."}),
@@ -136,7 +136,7 @@ async def test_the_program_starts_and_stops_cleanly(fake: FakeFanvue) -> None:
     """The command of the docstring serves; SIGTERM ends it with nothing left open."""
     async with started(
         *("-m", "uvicorn", "fastapi_app:app", "--port", "0"),
-        FANVUE_URL=fake.url,
+        FANVUE_BASE_URL=fake.url,
         CREATOR_TOKENS=json.dumps(TOKENS),
     ) as program:
         line = await program.read_until("Uvicorn running on")

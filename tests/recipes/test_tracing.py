@@ -145,7 +145,7 @@ async def test_captured_headers_can_be_redacted(
 async def test_the_program_prints_its_spans_and_stops_cleanly(fake: FakeFanvue) -> None:
     """The command of the docstring works; it prints no token and leaves nothing open."""
     async with started(
-        "tracing.py", USER, FANVUE_URL=fake.url, FANVUE_ACCESS_TOKEN=fake.token
+        "tracing.py", USER, FANVUE_BASE_URL=fake.url, FANVUE_ACCESS_TOKEN=fake.token
     ) as program:
         output = await program.finish()
 
