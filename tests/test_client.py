@@ -8,7 +8,6 @@ import re
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
@@ -161,15 +160,6 @@ async def test_a_view_leaves_its_client_alone() -> None:
         assert sent == ["Bearer a", "Bearer a", "Bearer b", "Bearer a"]
 
 
-def test_a_view_is_of_its_clients_class() -> None:
-    """Who adds methods to the client finds them on its views."""
-
-    class Mine(FanvueClient):
-        __slots__ = ()
-
-    assert type(Mine("token").with_options(timeout=5)) is Mine
-
-
 # What is known of an account.
 
 
@@ -242,26 +232,9 @@ async def test_a_named_account_survives_its_tokens() -> None:
         known = anna.rate_limit
 
         assert known is not None
-        assert anna.with_options(access_token="new").rate_limit == known
+        assert anna.with_options(access_token="new").rate_limit is None  # it may be anyone's
         assert client.with_options(access_token="new", account="anna").rate_limit == known
         assert client.rate_limit is None
-
-
-async def test_a_provider_may_name_its_account() -> None:
-    """Its attribute ``account`` keeps what is known through each renewal."""
-
-    class Named(Provider):
-        account = "anna"
-
-    async with (
-        FakeFanvue(tokens=["old", "new"]) as fake,
-        fake.client(access_token=Named("old", "new")) as client,
-    ):
-        await client.chats.create(USER)
-
-        assert client.rate_limit is not None
-        anna = client.with_options(access_token="new", account="anna")
-        assert anna.rate_limit == client.rate_limit
 
 
 async def test_a_nameless_provider_has_the_account_of_its_token() -> None:
@@ -301,7 +274,7 @@ async def test_a_response_is_what_came(client: FanvueClient, fake: FakeFanvue) -
     assert copied.headers["X-OTHER"] == "value"
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[NaN]", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b" ", b"<html>", b"\xff", b"[NaN]", b"[" * 100_000])
 async def test_a_body_that_is_no_json_is_only_told_when_asked_for(
     client: FanvueClient, fake: FakeFanvue, body: bytes
 ) -> None:
@@ -380,16 +353,6 @@ async def test_params_are_written_as_the_api_reads_them(
     assert parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)) == pairs
 
 
-async def test_what_was_passed_is_not_changed(client: FanvueClient, fake: FakeFanvue) -> None:
-    """Arguments stay the caller's."""
-    fake.reply(200)
-    json, params = {"a": [1]}, {"b": ["x", "y"]}
-
-    await client.request("POST", "/things", json=json, params=params)
-
-    assert (json, params) == ({"a": [1]}, {"b": ["x", "y"]})
-
-
 _LOOP: list[Any] = []
 _LOOP.append(_LOOP)
 
@@ -421,21 +384,15 @@ _LOOP.append(_LOOP)
             )
         ),
         *(({"json": json}, "json") for json in (object(), {1, 2}, float("nan"), b"{}", _LOOP)),
+        *(({"params": params}, "params") for params in ("a=b", [("a", "b")], 5)),
         *(
-            ({"params": params}, "params")
-            for params in (
-                "a=b",
-                [("a", "b")],
-                5,
-                {"a": None},
-                {"a": object()},
-                {"a": [None]},
-                {"a": {"b": "c"}},
-                {"a": b"c"},
-                {"a": Decimal(1)},
-                {5: "a"},
+            ({"params": {"a": value}}, "a")
+            for value in (
+                *(object(), [None], {"b": "c"}, b"c", Decimal(1), float("nan"), "\ud800"),
+                *([[1]], 10**5_000),
             )
         ),
+        *(({"params": {key: "a"}}, "the keys") for key in (5, "\ud800")),
         *(({"idempotent": value}, "idempotent") for value in (0, 1, "yes")),
     ],
 )
@@ -595,7 +552,7 @@ def test_any_base_url_means_what_it_says() -> None:
                 client = FanvueClient("fake-token", base_url=base_url)
             except ConfigurationError:
                 return
-            expected, url = urlsplit(base_url), client._session.terms.pool.url("/chats")
+            expected, url = urlsplit(base_url), client._session.terms.pool.origin.url("/chats")
             assert (url.scheme, url.raw_host) == (expected.scheme, expected.hostname)
             assert url.explicit_port == expected.port
             assert url.raw_path == expected.path.rstrip("/") + "/chats"
@@ -606,32 +563,6 @@ def test_any_base_url_means_what_it_says() -> None:
             world.runner.run(client.aclose())
 
         check()
-
-
-class Word(StrEnum):
-    """A text with a name of its own."""
-
-    UNREAD = "unread"
-
-
-async def test_a_text_in_the_query_is_sent_as_it_is(client: FanvueClient, fake: FakeFanvue) -> None:
-    """A member of an enum of texts is its text, not its name."""
-    fake.reply(200)
-
-    await client.request("GET", "/things", params={"filter": Word.UNREAD})
-
-    assert fake.requests[0].path == "/things?filter=unread"
-
-
-@pytest.mark.parametrize("params", [{"a": "\ud800"}, {"\ud800": "a"}, {"a": float("nan")}])
-async def test_what_no_query_can_hold_is_refused(
-    client: FanvueClient, fake: FakeFanvue, params: dict[str, Any]
-) -> None:
-    """Nothing else than what was asked for is sent."""
-    with pytest.raises(InvalidArgumentError, match="params"):
-        await client.request("GET", "/things", params=params)
-
-    assert fake.requests == []
 
 
 async def _hook(_: object) -> None:
@@ -650,20 +581,3 @@ def test_a_hook_that_cannot_be_called_is_refused(hook: Any) -> None:
     """A coroutine would never be awaited, so it is refused at once."""
     with pytest.raises(ConfigurationError, match="on_retry"):
         FanvueClient("token", on_retry=hook)
-
-
-async def test_a_bad_rate_limit_leaves_the_known_one(
-    client: FanvueClient, fake: FakeFanvue
-) -> None:
-    """An answer that makes no sense is no newer knowledge."""
-    fake.reply(200)
-    fake.reply(200, headers={"X-RateLimit-Reset": "soon"})
-    fake.reply(200, headers={"X-RateLimit-Limit": "1" * 11})
-    await client.request("GET", "/things")
-    known = client.rate_limit
-
-    await client.request("GET", "/things")
-    await client.request("GET", "/things")
-
-    assert known is not None
-    assert client.rate_limit == known

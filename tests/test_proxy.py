@@ -106,7 +106,7 @@ async def test_calls_go_through_the_proxy(
     async with origin.client(ssl=trust, proxy=through(proxy.port)) as client:
         for _ in range(2):
             assert (await client.chats.create(USER)).message == "created"
-        shown = f"{client!r} {client._session.terms.pool.route!r} {caplog.text}"
+        shown = f"{client!r} {client._session.terms.pool.origin!r} {caplog.text}"
 
     assert {request.headers.get("Proxy-Authorization") for request in proxy.requests} == {
         CREDENTIALS

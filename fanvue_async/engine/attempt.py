@@ -13,6 +13,8 @@ from fanvue_async.engine.transport import RequestBody, content_headers
 from fanvue_async.engine.waits import Scope, Timer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import aiohttp
 
     from fanvue_async.engine.judgement import Judgement
@@ -170,14 +172,21 @@ class Attempt(Generic[T]):
             body.on_piece = self._progressed
         url = pool.origin.url(request.target)
         exchange = judgement.exchange = Exchange(http, request.method, url, body)
-        # A copy for each request: tracers write into what aiohttp is given.
-        headers = request.headers if judgement.bearer is None else judgement.bearer.headers.copy()
-        if request.accept is not None:
-            headers = {**(headers or {}), "Accept": request.accept}
         try:
-            return await exchange.run(headers, self._terms.options)
+            return await exchange.run(self._headers(), self._terms.options)
         finally:
             body.on_piece = None  # else body and attempt hold each other, and a large part stays
+
+    def _headers(self) -> Mapping[str, str] | None:
+        """Make the request's own headers, which no frame keeps: a traceback would show the token.
+
+        A copy for each request: tracers write into what aiohttp is given.
+        """
+        request, bearer = self._request, self._judgement.bearer
+        headers = request.headers if bearer is None else bearer.headers.copy()
+        if request.accept is not None:
+            return {**(headers or {}), "Accept": request.accept}
+        return headers
 
     def _progressed(self, sent: int) -> None:
         """Start the attempt's clock anew; a piece may leave when the attempt is over already."""

@@ -100,6 +100,10 @@ class Check:
         if start_date is not None and end_date is not None and end_date <= start_date:
             raise self.refuse("end_date must be later than start_date: it is not included")
 
+    def required_uuid(self, name: str, value: UUID | str) -> str:
+        """Write a UUID that can't be left out, not even with None."""
+        return uuid_of(name, value, self._operation)
+
     @overload
     def uuid(self, name: str, value: UUID | str) -> str: ...
     @overload

@@ -228,7 +228,7 @@ class CreatorChatsResource(Resource):
         Source: createChat, https://api.fanvue.com/docs/api-reference
 
         """
-        uuid = self._check(_CREATE).uuid("user_uuid", user_uuid)
+        uuid = self._check(_CREATE).required_uuid("user_uuid", user_uuid)
         return await self._call(_CREATE, json={"userUuid": uuid})
 
     async def update(

@@ -219,7 +219,7 @@ class CreatorMessagesResource(Resource):
 
         """
         check = self._check(_SEND)
-        user = check.uuid("user_uuid", user_uuid)
+        user = check.required_uuid("user_uuid", user_uuid)
         media = check.uuids("media_uuids", media_uuids)
         json = {
             "text": ... if text is None else check.text("text", text, 1, 5_000),

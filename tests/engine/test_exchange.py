@@ -56,7 +56,6 @@ from fanvue_async import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from support.raw_server import Step
 
@@ -129,38 +128,6 @@ async def test_a_body_is_framed_whatever_the_method(server: RawServer, method: s
     assert first.body == b'{"page":1}'
     assert first.headers["Content-Type"] == "application/json"
     assert second.method == method
-
-
-async def test_cookies_are_never_sent_back(server: RawServer) -> None:
-    """What an answer sets is not kept for the next request, which may be another creator's."""
-    cookies = ("Set-Cookie: a=1; Path=/", "Set-Cookie: b=2", "Set-Cookie: c=3; Max-Age=60")
-    server.play(*(read, answer(201, BODY, JSON, *cookies)) * 3)
-    async with server.client() as client:
-        for _ in range(4):
-            await client.chats.create(USER)
-
-    assert len(server.requests) == 4
-    assert not any("Cookie" in request.headers for request in server.requests)
-
-
-async def test_the_environment_changes_nothing(
-    server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Proxies and passwords that the environment names are ignored."""
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login somebody password something\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    with RawServer() as proxy:
-        for name in ("http_proxy", "https_proxy", "all_proxy"):
-            monkeypatch.setenv(name, proxy.url)
-            monkeypatch.setenv(name.upper(), proxy.url)
-        async with server.client() as client:
-            await client.chats.create(USER)
-
-        assert proxy.connections == 0
-    (request,) = server.requests
-    assert request.headers["Authorization"] == f"Bearer {TOKEN}"
 
 
 # Success
