@@ -78,7 +78,7 @@ class Progress:
     refused: int = 0
     unknown: int = 0
     begun: int = 0
-    """Under way right now, or begun by a process that was killed."""
+    """In flight right now, or begun by a process that was killed."""
 
 
 def each(  # noqa: PLR0913 - what is to be done, and how
@@ -94,8 +94,8 @@ def each(  # noqa: PLR0913 - what is to be done, and how
     """Call ``call`` once for each item, and give what became of those handled by this run.
 
     It stops at the first error that every item would meet (token, scope, version, closed client)
-    and at any exception that is no ``FanvueError``, and raises it once the calls under way have
-    ended. A loop that is left early starts nothing new; what is under way is settled all the same.
+    and at any exception that is no ``FanvueError``, and raises it once the calls in flight have
+    ended. A loop that is left early starts nothing new; what is in flight is settled all the same.
 
     Args:
         items: may be endless, and asynchronous; an item that comes twice is handled once.
@@ -157,7 +157,7 @@ def _state(entry: Entry) -> str:
 
 
 class Bulk(Generic[T, V]):
-    """A bulk under way: iterate over it with ``async for``."""
+    """A bulk in progress: iterate over it with ``async for``."""
 
     def __init__(
         self,
@@ -192,7 +192,7 @@ class Bulk(Generic[T, V]):
                 return done
 
     async def aclose(self) -> None:
-        """Start nothing new, and wait for the calls under way."""
+        """Start nothing new, and wait for the calls in flight."""
         self._is_exhausted = True
         if self._pulling is not None:
             self._pulling.cancel()
@@ -360,7 +360,7 @@ class _Source(Generic[T]):
 
 
 def _is_cancelled() -> bool:
-    """Tell whether somebody asked the current task to end."""
+    """Return whether somebody asked the current task to end."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -1,4 +1,4 @@
-"""What users hold: a client, its scoped clients, and the clients that act for a creator."""
+"""What users hold: a client, its scoped clients, and clients that act for a creator."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _ACCOUNT_LENGTH = 256
 
 
 class _Scoped:
-    """What all clients have: a session, and what is made of it at once."""
+    """What all clients have: a session, and what is made from it directly."""
 
     _session: Session
     _owned: Pool | None = None
@@ -183,7 +183,7 @@ class FanvueClient(_Scoped):
             Nothing else of it applies. Not together with ``limits``.
         ssl: a TLS context that verifies the server; None means the system's authorities.
         proxy: ``http://[user:password@]host:port``. The environment's proxy variables are ignored.
-        user_agent: your application's name, put behind this package's in ``User-Agent``.
+        user_agent: your application's name, appended to this package's in ``User-Agent``.
         on_retry: called with a :class:`RetryEvent` before each wait for a retry. It must not block.
         allow_http: permit an ``http`` base URL on any machine, for a fake API in another container.
             Tokens travel unencrypted then, which is logged as a warning.
@@ -287,7 +287,7 @@ class FanvueClient(_Scoped):
 
     @cached_property
     def templates(self) -> TemplatesResource:
-        """Messages that were written to be sent again."""
+        """Saved messages to send again."""
         from fanvue_async.resources.templates import TemplatesResource  # noqa: PLC0415 - likewise
 
         return TemplatesResource(self._session)
@@ -315,7 +315,7 @@ class FanvueClient(_Scoped):
 
     @cached_property
     def notifications(self) -> NotificationsResource:
-        """What happened to the account."""
+        """Notifications of the account."""
         from fanvue_async.resources.notifications import NotificationsResource  # noqa: PLC0415 - likewise
 
         return NotificationsResource(self._session)
@@ -357,14 +357,14 @@ class FanvueClient(_Scoped):
 
     @cached_property
     def insights(self) -> InsightsResource:
-        """What was earned, and what is known of fans."""
+        """Earnings, and what is known about fans."""
         from fanvue_async.resources.insights import InsightsResource  # noqa: PLC0415 - likewise
 
         return InsightsResource(self._session)
 
     @cached_property
     def tracking_links(self) -> TrackingLinksResource:
-        """Links that count who came by them."""
+        """Links that count the users who came through them."""
         from fanvue_async.resources.tracking_links import TrackingLinksResource  # noqa: PLC0415 - likewise
 
         return TrackingLinksResource(self._session)
@@ -378,7 +378,7 @@ class FanvueClient(_Scoped):
 
     @cached_property
     def apps(self) -> AppsResource:
-        """Who pays for an application."""
+        """Subscriptions to an application."""
         from fanvue_async.resources.apps import AppsResource  # noqa: PLC0415 - likewise
 
         return AppsResource(self._session)
@@ -391,7 +391,7 @@ class FanvueClient(_Scoped):
         open.
 
         Args:
-            drain: seconds, up to a day, that calls under way may go on before they are ended.
+            drain: seconds, up to a day, that calls in flight may go on before they are ended.
 
         Raises:
             ClientStateError: called in another event loop or process than the calls. If that loop
@@ -480,7 +480,7 @@ class CreatorClient(_Scoped):
 
     @cached_property
     def notifications(self) -> CreatorNotificationsResource:
-        """What happened to the creator."""
+        """Notifications of the creator."""
         from fanvue_async.resources.notifications import CreatorNotificationsResource  # noqa: PLC0415 - likewise
 
         return CreatorNotificationsResource(self._session)
@@ -515,7 +515,7 @@ class CreatorClient(_Scoped):
 
     @cached_property
     def tracking_links(self) -> TrackingLinksResource:
-        """Links that count who came by them."""
+        """Links that count the users who came through them."""
         from fanvue_async.resources.tracking_links import TrackingLinksResource  # noqa: PLC0415 - likewise
 
         return TrackingLinksResource(self._session)

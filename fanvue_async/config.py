@@ -1,4 +1,4 @@
-"""Settings, checked when they are built: one that cannot work never gets as far as a request."""
+"""Settings, checked when they are built, so a bad one never reaches a request."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class RetryPolicy:
     wait_max: float = attrs.field(default=8.0, validator=_number(0, _DAY))
     """Seconds: the upper end of that range never grows over this."""
     retry_after_max: float = attrs.field(default=30.0, validator=_number(0, _DAY))
-    """Seconds: a server that asks for a longer wait gets no retry; the error is raised at once."""
+    """Seconds: if a server asks for a longer wait, the error is raised immediately."""
     repeat_unknown: bool = attrs.field(default=True, validator=_boolean)
     """Whether an idempotent call is repeated when the API may have processed it already.
 
@@ -147,7 +147,7 @@ def _is_hook(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 class RateLimits:
     """Wait for the API's rate limit instead of raising its 429.
 
-    What a bucket holds is learned from the API's own ``X-RateLimit-*`` headers. Calls wait before
+    What a bucket holds is read from the API's own ``X-RateLimit-*`` headers. Calls wait before
     they are sent, first come, first served, inside ``Timeout.total``.
 
     Raises:
@@ -156,7 +156,7 @@ class RateLimits:
     """
 
     max_wait: float = attrs.field(default=60.0, validator=_number(0, _DAY))
-    """Seconds that one call waits at most; one that would wait longer fails at once."""
+    """Seconds that one call waits at most; one that would wait longer fails immediately."""
     store: Store | None = attrs.field(default=None, validator=_is_store)
     """Where processes share their limits; None keeps to this process."""
     on_wait: Callable[[str, float], None] | None = attrs.field(default=None, validator=_is_hook)
@@ -167,7 +167,7 @@ class RateLimits:
 
 
 def plain_text(value: str) -> str:
-    """Return the very text of a str, whatever its class makes of it.
+    """Return the plain text of a str, whatever its subclass makes of it.
 
     What is checked must be what is sent: in Python 3.11 the ``str()`` of an enumeration's member is
     its name.
@@ -176,7 +176,7 @@ def plain_text(value: str) -> str:
 
 
 def base_url_from_environment() -> tuple[str, str]:
-    """Return the base URL where none is given, and where it comes from."""
+    """Return the base URL to use if no argument gives one, and its source."""
     value = os.environ.get(BASE_URL_VARIABLE)
     return (value, BASE_URL_VARIABLE) if value else (BASE_URL, "base_url")
 
@@ -216,19 +216,19 @@ def checked_base_url(text: str, name: str = "base_url", *, allow_http: bool = Fa
 
 
 def is_loopback(base_url: str) -> bool:
-    """Tell whether a checked base URL is one of this machine."""
+    """Return whether a checked base URL is one of this machine."""
     origin = _ORIGIN.match(base_url)
     return origin is not None and origin["host"] in _LOOPBACK
 
 
 def _is_reachable(origin: re.Match[str]) -> bool:
-    """Tell whether an origin's host and port can be those of a server."""
+    """Return whether an origin's host and port can be those of a server."""
     port = origin["port"]
     return _is_host(origin["host"].lower()) and (port is None or 0 < int(port) < 65_536)  # noqa: PLR2004 - TCP's range
 
 
 def _is_host(host: str) -> bool:
-    """Tell whether ``host`` is a name or an address that means the same to every parser."""
+    """Return whether ``host`` is a name or an address that means the same to every parser."""
     if host.startswith("["):
         return _is_address(IPv6Address, host[1:-1])
     labels = host.removesuffix(".").split(".")
@@ -249,7 +249,7 @@ def _is_address(kind: type[IPv4Address | IPv6Address], text: str) -> bool:
 
 
 def is_safe_path(path: str) -> bool:
-    """Tell whether a path can only stay below the base URL: RFC 3986, no ``//`` or ``..``."""
+    """Return whether a path can only stay below the base URL: RFC 3986, no ``//`` or ``..``."""
     return (
         _PATH.fullmatch(path) is not None
         and not path.startswith("//")
@@ -291,7 +291,7 @@ def checked_user_agent(text: str | None) -> str | None:
 
 
 def checked_hook(hook: _H | None, name: str = "on_retry") -> _H | None:
-    """Return a hook; one that would have to be awaited is refused."""
+    """Return a hook; an async one is rejected."""
     if hook is None:
         return None
     call: object = getattr(hook, "__call__", None)  # noqa: B004 - of an object, it may be async

@@ -223,7 +223,7 @@ class DecodeError(FanvueError):
 
 @attrs.define(slots=False, eq=False, auto_exc=False)
 class APIError(FanvueError):
-    """The API responded with a status that is no success."""
+    """The API responded with a status that is not a success."""
 
     status: int = attrs.field(default=0, kw_only=True)
     """HTTP status code."""

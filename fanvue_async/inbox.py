@@ -178,7 +178,7 @@ class _Positions:
         await self._store.put(self._key(chat), value)
 
     async def is_noted(self, message: str) -> bool:
-        """Tell whether a message was handled."""
+        """Return whether a message was handled."""
         return await self._store.get(f"{self.prefix}handled/{message}") is not None
 
     async def note(self, message: str) -> bool:
@@ -223,7 +223,7 @@ class _New:
                 raise StopAsyncIteration
 
     async def _handled(self) -> None:
-        """Note the message that was given last: whoever asks for the next one has handled it."""
+        """Note the last message: asking for the next one means that it was handled."""
         message = self._given
         if message is None or self._chat is None:
             return
@@ -239,7 +239,7 @@ class _New:
         self._chat = self._end = None
 
     async def _next_chat(self) -> bool:
-        """Find the next chat with something new, and read it; False if there is none left."""
+        """Find the next chat with something new, and read it; False if no chat is left."""
         if self._chats is None:
             await self._inbox.prepare()
             self._walked = await self._positions.walked()
@@ -340,7 +340,7 @@ class _Follow:
 
 
 def _last(chat: Chat) -> tuple[str, datetime] | None:
-    """Return where a chat stands by the list of chats."""
+    """Return the newest message of a chat, by the list of chats."""
     last = chat.last_message
     return None if last is None or last.sent_at is None else (last.uuid, last.sent_at)
 

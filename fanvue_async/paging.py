@@ -26,7 +26,7 @@ _NUMBERED_START = re.compile(r"p([1-9][0-9]{0,8})\.([0-9]{1,2})")
 
 @attrs.frozen(kw_only=True)
 class Pagination:
-    """Where a page stands in its list."""
+    """The position of a page in its list."""
 
     page: int = ABSENT
     """Its number, from 1."""

@@ -1,4 +1,4 @@
-"""What is known of each account, whoever acts for it: its retry quota, and its buckets."""
+"""What scoped clients share about an account: its retry quota and its buckets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Bucket:
 
 
 class Accounts:
-    """The accounts and buckets used last, up to 10,000 of each."""
+    """The most recently used accounts and buckets, up to 10,000 of each."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -50,7 +50,7 @@ class Accounts:
         self._refused: OrderedDict[str, None] = OrderedDict()
 
     def bucket(self, account: str, creator: str | None) -> Bucket:
-        """Return the bucket that a request counts in, new if it was not used lately."""
+        """Return the bucket that a request counts in; a new one if it was not used recently."""
         key = (account, creator)
         bucket = self._buckets.get(key)
         if bucket is None:
@@ -59,7 +59,7 @@ class Accounts:
         return bucket
 
     def find(self, account: str, creator: str | None) -> Bucket | None:
-        """Return the bucket if it was used lately."""
+        """Return the bucket if it was used recently."""
         return self._buckets.get((account, creator))
 
     def note_refused(self, bearer: Bearer) -> None:
@@ -67,7 +67,7 @@ class Accounts:
         _kept(self._refused, bearer.digest, None)
 
     def is_refused(self, bearer: Bearer) -> bool:
-        """Tell whether the API has refused that token to any call of this pool."""
+        """Return whether the API has refused that token to any call of this pool."""
         return bearer.digest in self._refused
 
     def _quota(self, account: str) -> Quota:
@@ -79,7 +79,7 @@ class Accounts:
 
 
 def _kept(table: OrderedDict[_K, _V], key: _K, value: _V) -> _V:
-    """Add to a table, which forgets what was used least lately."""
+    """Add to a table, which forgets what was used longest ago."""
     table[key] = value
     if len(table) > _MAX_ACCOUNTS:
         table.popitem(last=False)

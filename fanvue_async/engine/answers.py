@@ -1,4 +1,4 @@
-"""What came back, and the typed error of a response whose status is no success.
+"""A response, and the typed error of one whose status is not a success.
 
 The class is decided by the status and by the shape of the body, never by its words.
 """
@@ -67,7 +67,7 @@ _BY_STATUS: dict[int, type[errors.APIError]] = {
 
 @attrs.define(eq=False)
 class Answer:
-    """What came back, whatever its status."""
+    """A response, whatever its status."""
 
     status: int
     headers: Mapping[str, str]
@@ -88,7 +88,7 @@ def api_error(
     operation: str,
     maybe_processed: bool,
 ) -> errors.APIError:
-    """Make the typed error of an answer whose status is no success.
+    """Make the typed error of an answer whose status is not a success.
 
     ``bare_message`` is what a 400 of the shape ``{message}`` means for this operation.
     """
@@ -135,7 +135,7 @@ def _class_of(
 
 
 def _is_from_api(content: bytes, body: Any, headers: Mapping[str, str]) -> bool:
-    """Tell whether the API itself responded: with JSON, or with nothing, but not with a page."""
+    """Return whether the API itself responded: with JSON, or with nothing, but not with a page."""
     if _MITIGATED in headers:  # Cloudflare's challenge, in whatever form
         return False
     return not content or isinstance(body, dict | list)

@@ -1,4 +1,4 @@
-"""One attempt of a call: a token, a turn, a connection, and exactly one HTTP exchange."""
+"""One attempt of a call: a token, a turn at the gate, a connection, one HTTP exchange."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Attempt(Generic[T]):
             is_ready = self._turn.try_take(judgement.bearer)
         self._has_slot = is_ready and pool.slots.take()
         # One scope for every wait of this attempt: armed to the deadline in the queue, to the
-        # attempt's own end behind it. Which of the two expired is told by what it was armed to.
+        # attempt's own end after it. What it was armed to tells which of the two expired.
         self._bounded_by_attempt = self._has_slot and terms.bounds.timeout.attempt < remaining
         if self._bounded_by_attempt:
             timer = terms.bounds.attempt_timer
@@ -157,7 +157,7 @@ class Attempt(Generic[T]):
         return await turn.take(judgement.bearer, self._deadline, again=judgement.attempts > 0)
 
     def _is_token_refused(self) -> bool:
-        """Tell whether a provider's token was answered with 401 while this call waited."""
+        """Return whether a provider's token was answered with 401 while this call waited."""
         bearer, credential = self._judgement.bearer, self._terms.credential
         if bearer is None or credential is None or credential.fixed is not None:
             return False
@@ -189,7 +189,7 @@ class Attempt(Generic[T]):
         return headers
 
     def _progressed(self, sent: int) -> None:
-        """Start the attempt's clock anew; a piece may leave when the attempt is over already."""
+        """Restart the attempt's clock; a piece may leave after the attempt has expired."""
         if self._scope is not None and self._request.on_progress is not None:
             if self._bounded_by_attempt:
                 self._scope.change_to(self._terms.bounds.attempt_timer)

@@ -30,7 +30,7 @@ class CutBodyError(ValueError):
 
 
 class ExcessError(ValueError):
-    """Something behind the end of a compressed body that is no padding."""
+    """Bytes after the end of a compressed body that are not padding."""
 
 
 def decompress(content: bytes, encoding: str | None) -> bytes:
@@ -61,7 +61,7 @@ def decompress(content: bytes, encoding: str | None) -> bytes:
 
 
 def _member(content: bytes, window: int, limit: int) -> tuple[bytes, bytes]:
-    """Decompress one whole stream, and return what is behind it, too."""
+    """Decompress one whole stream, and return the bytes after it, too."""
     decompressor = zlib.decompressobj(window)
     try:
         value = decompressor.decompress(content, limit)

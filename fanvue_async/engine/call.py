@@ -51,7 +51,7 @@ class Call(Generic[T]):
         self._attempt: Attempt[T] = Attempt(terms, request, self._judgement, self._turn)
 
     async def run(self) -> Outcome[T]:
-        """Do the call, within ``Timeout.total``. Raises nothing of ours."""
+        """Do the call, within ``Timeout.total``. Raises none of our errors."""
         outcome = await self._attempt.run(self._deadline)
         if outcome.error is None:
             return outcome
@@ -74,7 +74,7 @@ class Call(Generic[T]):
 
     @property
     def attempt_started(self) -> float:
-        """When the newest attempt began, behind the queue."""
+        """When the newest attempt began, after the queue."""
         return self._judgement.attempt_started
 
     async def _attempt_again(self) -> Outcome[T]:

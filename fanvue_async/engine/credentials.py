@@ -100,7 +100,7 @@ class Bearer:
         raise TypeError(_NO_PICKLE)
 
     def has(self, secret: Secret) -> bool:
-        """Tell whether this is the bearer of that very token."""
+        """Return whether this is the bearer of that very token."""
         return bool(secret.reveal() == self.token)
 
 
@@ -171,7 +171,7 @@ class Credential:
         return self._bearer or _BAD_TOKEN
 
     async def renew(self, refused: Bearer) -> None:
-        """Tell the provider that the API refused its token."""
+        """Tell the provider that the API rejected its token."""
         assert self._provider is not None
         telling: Any = self._provider.invalidate(refused.token)
         cancels = _cancels()

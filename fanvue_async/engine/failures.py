@@ -103,7 +103,7 @@ def _frames(error: BaseException) -> str:
 
 
 def _without_a_byte(error: BaseException) -> bool:
-    """Tell whether the connection ended before any of an answer came.
+    """Return whether the connection ended before any of an answer came.
 
     A server that closes in the middle of a head gives ServerDisconnectedError that half head.
     """
@@ -113,7 +113,7 @@ def _without_a_byte(error: BaseException) -> bool:
 
 
 def _is_permanent(error: BaseException) -> bool:
-    """Tell whether a request that never left would fail again: certificates, TLS, proxy rules."""
+    """Return whether a request that never left would fail again: certificates, TLS, proxy rules."""
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         return not isinstance(_underneath(error), ssl.SSLEOFError | ssl.SSLZeroReturnError)
     if isinstance(error, aiohttp.ClientHttpProxyError):  # the one status that is no invention
@@ -126,7 +126,7 @@ def _is_permanent(error: BaseException) -> bool:
 
 
 def _is_of_the_network(error: BaseException) -> bool:
-    """Tell whether an exception, or one that it wraps, is of the network."""
+    """Return whether an exception, or one that it wraps, is of the network."""
     kinds = aiohttp.ClientConnectionError | OSError
     return any(isinstance(inner, kinds) for inner in chain_of(error))
 

@@ -51,7 +51,7 @@ class _Waiter:
 
 
 class Gate:
-    """One bucket: who is under way, who waits, and who goes next."""
+    """One bucket: who is in flight, who waits, and who goes next."""
 
     def __init__(self, clock: Callable[[], float], allowance: Allowance) -> None:
         self.allowance: Allowance = allowance
@@ -64,7 +64,7 @@ class Gate:
 
     @property
     def is_busy(self) -> bool:
-        """Whether calls wait or are under way."""
+        """Whether calls wait or are in flight."""
         return bool(self._waiters) or self._in_flight > 0
 
     def try_enter(self) -> bool:
@@ -183,7 +183,7 @@ class _Family:
 
 
 class Gates:
-    """All gates of a pool; those used least lately are forgotten, unless calls use them."""
+    """All gates of a pool; those used longest ago are forgotten, unless calls use them."""
 
     def __init__(self, clock: Callable[[], float], store: Store | None = None) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""What one call has come to so far, and what each of its attempts means."""
+"""The state of one call, and what each of its attempts means."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNAUTHORIZED = 401
 
 
 class Judgement(Generic[T]):
-    """What is known of one call, and what its newest attempt means for it."""
+    """What is known about one call, and what its newest attempt means."""
 
     __slots__ = (
         "_policy",
@@ -67,11 +67,11 @@ class Judgement(Generic[T]):
 
     @property
     def left(self) -> bool:
-        """Whether any byte of the newest attempt was given to the network."""
+        """Whether any byte of the newest attempt was handed to the network."""
         return self.exchange is not None and self.exchange.body.left
 
     def judge(self, result: Answer | Failure, started: float) -> Outcome[T]:
-        """Make a value or a typed error of what an exchange brought."""
+        """Turn the result of an exchange into a value or a typed error."""
         self.attempt_started = started
         if self.exchange is not None and logger.isEnabledFor(logging.DEBUG):
             self._log(result, started)
@@ -94,7 +94,7 @@ class Judgement(Generic[T]):
         return self.failed(failure)
 
     def failed(self, failure: Failure) -> Outcome[T]:
-        """Make the error of an attempt that brought no usable response."""
+        """Make the error of an attempt without a usable response."""
         left = self.left
         self._note_sent(sent=left)
         if failure.unexpected is not None:
@@ -111,7 +111,7 @@ class Judgement(Generic[T]):
         return Outcome(error=error, repeatable=repeatable, stale=failure.stale)
 
     def _refused(self, answer: Answer) -> Outcome[T]:
-        """Make the error of a response whose status is no success."""
+        """Make the error of a response whose status is not a success."""
         status = answer.status
         self._note_sent(sent=not 400 <= status < 500)  # noqa: PLR2004 - 4xx
         self.unauthorized = status == _UNAUTHORIZED

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 
 _SIZE = 10_000
-_LATE = 600.0  # seconds after which a request of unknown outcome is no longer under way
+_LATE = 600.0  # seconds after which a request of unknown outcome is no longer in flight
 
 
 class Memory(Generic[K]):
@@ -42,7 +42,7 @@ class Memory(Generic[K]):
 
 @attrs.define
 class Send:
-    """One request under way that must not happen twice."""
+    """One request in flight that must not happen twice."""
 
     is_settled: bool = False
     """Whether its outcome is known."""
@@ -78,7 +78,7 @@ class Sends:
                 self._unsettled.add(key, self._clock())
 
     def in_doubt(self, place: Hashable, content: Hashable) -> bool:
-        """Tell whether something that looks like this open send may come from another one."""
+        """Return whether something that looks like this open send may come from another one."""
         own, any_content = (place, content), (place, None)
         if self._open[own] > 1 or self._open[any_content]:
             return True

@@ -1,4 +1,4 @@
-"""What the client tells besides results: its log, the retry hook, the deprecation warning."""
+"""What the client reports besides results: its log, the hooks, the deprecation warning."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RetryEvent:
 
 
 class Notices:
-    """What one client has told already, and whom it tells of retries."""
+    """What one client has already reported, and its hooks."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Notices:
                     traceback.print_exc(limit=-4)
 
     def unexpected(self, operation: str, kind: str | None, frames: str) -> None:
-        """Log the first exception that nobody foresaw: its class and where it came through."""
+        """Log the first unexpected exception: its class and the frames it came through."""
         if not self._unexpected_told:
             self._unexpected_told = True
             self.log(

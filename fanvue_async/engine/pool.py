@@ -37,7 +37,7 @@ _BORROWED_CLOSED = "the session that the client borrowed is closed"
 
 @attrs.define
 class Clockwork:
-    """Where time and chance come in; tests replace them, so that none waits."""
+    """Where time and chance come in; tests replace them, so they never wait."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -87,7 +87,7 @@ class Pool:
     def refusal(self, *, under_way: bool = False) -> str | None:
         """Say why this pool cannot be used here and now; None if it can.
 
-        While it drains, calls under way go on.
+        While it drains, calls in flight go on.
         """
         if self.scopes.ended or (self.scopes.closing and not under_way):
             return "the client is closed"

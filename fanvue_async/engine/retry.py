@@ -1,4 +1,4 @@
-"""May this be sent again, and when: pure decisions, the quota, and tenacity, which repeats."""
+"""Whether and when to repeat: pure decisions, the quota, and tenacity."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REFILL_SECONDS = 600.0  # until an empty one is full again by itself
 
 @attrs.define(eq=False)
 class Outcome(Generic[_T]):
-    """What an attempt came to: a value or an error, and whether it may be sent again."""
+    """The result of an attempt: a value or an error, and whether it may be repeated."""
 
     value: _T = _NO_VALUE
     """The value, if there is no error."""
@@ -43,7 +43,7 @@ class Outcome(Generic[_T]):
 
 
 def may_repeat(*, left: bool, idempotent: bool, policy: RetryPolicy) -> bool:
-    """Decide whether what failed for a passing reason may be sent again."""
+    """Decide whether a transient failure may be repeated."""
     return not left or (idempotent and policy.repeat_unknown)
 
 
@@ -83,7 +83,7 @@ class Quota:
         return cls(clock, capacity=_POOL_QUOTA)
 
     def spend(self) -> bool:
-        """Take a retry; False if there is none."""
+        """Take a retry; False if the quota is empty."""
         if not self._available() or (self._shared is not None and not self._shared.spend()):
             return False
         self._left -= _COST
@@ -107,14 +107,14 @@ class Quota:
 def next_wait(
     outcome: Outcome[Any], policy: RetryPolicy, retry: int, random: Callable[[], float]
 ) -> float:
-    """Give the seconds to wait before the given retry, counted from 1."""
+    """Return the seconds to wait before the given retry, counted from 1."""
     if outcome.stale:
         return 0.0
     return max(backoff(policy, retry, random), outcome.floor or 0.0)
 
 
 def is_in_vain(outcome: Outcome[Any], wait: float, policy: RetryPolicy, time_left: float) -> bool:
-    """Tell whether a wait is not worth sitting out: it is too long, or ends behind the deadline."""
+    """Return whether a wait is pointless: it is too long, or ends after the deadline."""
     return (outcome.floor or 0.0) > policy.retry_after_max or wait >= time_left
 
 

@@ -199,7 +199,7 @@ class SharedAllowance(Allowance):
         return carried + min(max(self._wanted, left // _AHEAD), max(1, left // 2))
 
     def _carried(self, window: Window) -> int:
-        """Return the calls under way from an earlier window, which count in this one."""
+        """Return the calls in flight from an earlier window, which count in this one."""
         return self._in_flight if 0 < self._drawn_number < window.number else 0
 
     def _adopt(self, window: Window, drawn: int, report: Report | None) -> None:

@@ -48,7 +48,7 @@ class Connections:
         self._generation = 0
 
     def __contains__(self, protocol: BaseProtocol) -> bool:
-        """Tell whether a connection has carried a request."""
+        """Return whether a connection has carried a request."""
         return protocol in self._born
 
     def use(self, protocol: BaseProtocol) -> bool:
@@ -64,12 +64,12 @@ class Connections:
             self._generation += 1
 
     def may_reuse(self, protocol: BaseProtocol) -> bool:
-        """Tell whether a used connection is fit for another request."""
+        """Return whether a used connection is fit for another request."""
         return self._born[protocol] == self._generation and not has_spoken(protocol)
 
 
 def has_spoken(protocol: Any) -> bool:
-    """Tell whether something came in on an idle connection: an end, or an answer to no request.
+    """Return whether something came in on an idle connection: an end, or an answer to no request.
 
     The kernel is asked too: it knows what an event loop has not read yet that was blocked.
     """
@@ -284,7 +284,7 @@ class RequestBody(aiohttp.BytesPayload):
 
 
 class NotRepeatedError(aiohttp.ClientError):
-    """Carries a failure past the code in aiohttp that would silently send the request again."""
+    """Carries a failure past aiohttp's code that would silently send the request again."""
 
     def __init__(self, failure: aiohttp.ClientError) -> None:
         super().__init__()

@@ -53,24 +53,24 @@ class Slots:
 
 
 class Scopes:
-    """The waits under way, which closing ends all at once."""
+    """The open waits, which closing ends together."""
 
     def __init__(self) -> None:
         self.closing: bool = False
         """Whether new calls are refused."""
         self.ended: bool = False
-        """Whether those under way are ended."""
+        """Whether open waits are ended."""
         self.open: set[Scope] = set()
         self._idle = asyncio.Event()
 
     def left(self, scope: Scope) -> None:
-        """Note that a wait is over."""
+        """Note that a wait has ended."""
         self.open.discard(scope)
         if self.closing and not self.open:
             self._idle.set()
 
     async def drain(self, seconds: float) -> None:
-        """Wait until no call is under way any more, but not longer than so many seconds."""
+        """Wait until no call is in flight, for at most so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.open and not self.ended:  # a call goes from one wait to the next
@@ -78,7 +78,7 @@ class Scopes:
                     await self._idle.wait()
 
     async def end_all(self) -> None:
-        """End every wait, and return when the last one is over.
+        """End every wait, and return when the last one has ended.
 
         One that is held up by a token provider that swallows its cancel is not waited for.
         """

@@ -143,14 +143,14 @@ class Allowance:
         if window.limit is None:  # a bucket that nothing is known of is asked by one call first
             return self.is_open or in_flight == 0
         rolled = window.rolled(self.clock.at(now))
-        if rolled is not window:  # calls under way at a reset count in the next window
+        if rolled is not window:  # calls in flight at a reset count in the next window
             window = rolled.taken(in_flight)
         is_allowed = self._allows(window, in_flight)
         self.window = window.taken(1) if is_allowed else window
         return is_allowed
 
     def _allows(self, window: Window, in_flight: int) -> bool:
-        """Tell whether one more may be sent.
+        """Return whether one more may be sent.
 
         As a window runs out, fewer go at once, so that what others use shows in time. Where others
         were seen, the last tenth is left alone, for which all would compete.

@@ -104,7 +104,7 @@ def items_of(document: Any) -> list[Any] | None:
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether a text can be sent: a lone surrogate cannot."""
+    """Return whether a text can be sent: a lone surrogate cannot."""
     try:
         str.encode(text)  # a subclass may have its own idea of it
     except UnicodeEncodeError:

@@ -56,7 +56,7 @@ class Earning:
     post_uuid: str | None = None
     """Of a post only."""
     transaction_order_id: str
-    """What identifies the row; store rows under it, and none is counted twice."""
+    """What identifies the row; store rows under it, and you never count one twice."""
     transaction_order_status: str = ABSENT
     """``availableForPayout`` or ``pendingBalance``."""
     user: MiniUser | None = None

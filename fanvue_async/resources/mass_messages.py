@@ -281,7 +281,7 @@ def _is_same(
     scheduled_at: datetime | None,
     row: MassMessage,
 ) -> bool:
-    """Tell whether a mass message has the content that was sent."""
+    """Return whether a mass message has the content that was sent."""
     if scheduled_at is not None and row.scheduled_at is not None:
         is_on_time = abs(row.scheduled_at - scheduled_at) < timedelta(seconds=1)
     else:

@@ -135,7 +135,7 @@ class MediaLinkPurchase:
 
 @attrs.frozen(kw_only=True)
 class UploadSession:
-    """An upload that was begun."""
+    """An upload in progress."""
 
     media_uuid: str
     upload_id: str
@@ -158,7 +158,7 @@ class UploadedMedia:
 
 @attrs.frozen(kw_only=True)
 class UploadCompleted:
-    """How a medium stands when all its parts are there."""
+    """The state of a medium when all its parts are there."""
 
     status: str
     """``created``, ``processing``, ``ready`` or ``error``."""
@@ -286,7 +286,7 @@ class CreatorMediaResource(Resource):
         Args:
             media_uuid: the medium.
             purchased_by: a fan; whether the fan bought it is in ``purchased_by_fan``.
-            variants: the forms to get an address for; without one, none has an address.
+            variants: the forms to get an address for; without one, no form has an address.
 
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.
@@ -317,7 +317,7 @@ class CreatorMediaResource(Resource):
     ) -> UploadedMedia:
         """Upload a file, from the session to the last part. Scope: ``write:media``.
 
-        Four parts are under way at a time, and each is sent again by itself. Of the client's
+        Four parts are sent at a time, and each is sent again by itself. Of the client's
         ``Timeout``, ``attempt`` counts the seconds in which a part makes no progress, and ``total``
         bounds each call of the API, not the upload. At most four parts are in memory. Once the
         upload has begun, an error, cancellation included, has a note with the UUID of the medium.
@@ -494,7 +494,7 @@ class CreatorMediaResource(Resource):
                 ``mass_messages``.
             purchased_by: a fan; whether the fan bought each is in ``purchased_by_fan``.
             status: only those in one of these states; default: the API's choice.
-            variants: the forms to get an address for; without one, none has an address.
+            variants: the forms to get an address for; without one, no form has an address.
             start: ``Page.next`` of an earlier page.
             page_size: media a page, 1 to 50.
 
@@ -518,7 +518,7 @@ class CreatorMediaResource(Resource):
 
 
 def _note(error: BaseException, begun: Sequence[str]) -> None:
-    """Say in an error which medium was begun."""
+    """Add the UUID of the medium to an error."""
     for media_uuid in begun:
         error.add_note(f"The upload was begun as the medium {media_uuid}.")
 
@@ -542,7 +542,7 @@ class MediaResource(CreatorMediaResource):
 
         Args:
             media_uuids: 1 to 20 media.
-            variants: the forms to get an address for; without one, none has an address.
+            variants: the forms to get an address for; without one, no form has an address.
 
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.
@@ -570,7 +570,7 @@ class MediaResource(CreatorMediaResource):
         Args:
             media_uuid: the medium.
             consumer_id: whom it was granted to, by :meth:`grant`.
-            variants: the forms to get an address for; without one, none has an address.
+            variants: the forms to get an address for; without one, no form has an address.
 
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.

@@ -262,7 +262,7 @@ class CreatorMessagesResource(Resource):
             user_uuid: whom the chat is with.
             message_uuid: the message.
             media_uuids: 1 to 20 of its ``media_uuids``.
-            variants: the forms to get an address for; without one, none has an address.
+            variants: the forms to get an address for; without one, no form has an address.
 
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.
@@ -367,7 +367,7 @@ class MessagesResource(CreatorMessagesResource):
 def _is_same(
     user: str, text: str | None, media: list[str], price: int | None, message: Message
 ) -> bool:
-    """Tell whether a message of a chat is the one that was sent there."""
+    """Return whether a message of a chat is the one that was sent there."""
     if message.sender.uuid == user:
         return False
     if (message.text or "").strip() != (text or "").strip():

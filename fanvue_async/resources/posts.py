@@ -34,7 +34,7 @@ class CreatedPost:
     audience: str = ABSENT
     """``subscribers`` or ``followers-and-subscribers``."""
     publish_at: datetime | None = None
-    """When it is to be published; None: at once."""
+    """When it is to be published; None: immediately."""
     published_at: datetime | None = None
     """None: not yet."""
     expires_at: datetime | None = None
@@ -275,7 +275,7 @@ class CreatorPostsResource(Resource):
             media_uuids: of the account's own media.
             media_preview_uuid: what is shown to those who have not paid.
             price: US cents to unlock the media, at least 300; needs ``media_uuids``.
-            publish_at: when to publish it; None publishes at once.
+            publish_at: when to publish it; None publishes immediately.
             expires_at: when it disappears; None: never.
             collection_uuids: the collections that it goes into.
             confirm: whether to look for it. Needs ``read:post`` as well; without that scope, the
@@ -330,7 +330,7 @@ class CreatorPostsResource(Resource):
             media_uuids: all media that it is to have.
             media_preview_uuid: what is shown to those who have not paid; None removes it.
             price: US cents, at least 300; None makes the post free.
-            publish_at: when to publish it; **None publishes a scheduled post at once**.
+            publish_at: when to publish it; **None publishes a scheduled post immediately**.
             expires_at: when it disappears; None: never.
             collection_uuids: all collections that it is to be in; None takes it out of all.
 

@@ -113,7 +113,7 @@ class AccountDetails:
 
 @attrs.frozen(kw_only=True)
 class Account:
-    """An account: its profile, and how it stands."""
+    """An account: its profile and its state."""
 
     uuid: str
     email: str = attrs.field(default=ABSENT, repr=False)

@@ -49,7 +49,7 @@ return 1
 _GLOB = re.compile(r"([\\*?\[\]])")
 # What keeps Redis from forgetting what it has confirmed, and what it forgets without it.
 _DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
-_AT_ONCE = 32  # commands under way, each on a connection of its own
+_AT_ONCE = 32  # commands in flight, each on a connection of its own
 _SCANNED = 1_000  # keys that Redis looks at in one step
 
 

@@ -23,7 +23,7 @@ def new_version() -> str:
 
 
 def matches(entry: Entry | None, version: str | Condition) -> bool:
-    """Tell whether a key that holds ``entry`` meets the condition of a `put`."""
+    """Return whether a key that holds ``entry`` meets the condition of a `put`."""
     if version is ANY:
         return True
     return entry is None if version is ABSENT else entry is not None and entry.version == version

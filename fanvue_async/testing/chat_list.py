@@ -116,7 +116,7 @@ def _as_last(message: Row) -> Row:
 
 
 def is_online(chats: Chats, chat: Chat) -> bool:
-    """Tell whether the fan of a chat is there now."""
+    """Return whether the fan of a chat is there now."""
     return bool(chats.owner.world.users.presence(chat.user)["isOnline"])
 
 

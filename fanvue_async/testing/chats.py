@@ -123,7 +123,7 @@ class Chats(Sequence[str]):
         return self._chats[user]
 
     def has(self, user: str) -> bool:
-        """Tell whether there is a chat with a user."""
+        """Return whether there is a chat with a user."""
         return user in self._chats
 
     def say(  # noqa: PLR0913 - all but one are options

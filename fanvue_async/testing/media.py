@@ -91,7 +91,7 @@ class Media:
         del self._rows[uuid]
 
     def has(self, uuid: str) -> bool:
-        """Tell whether there is such a media item."""
+        """Return whether there is such a media item."""
         return uuid in self._rows
 
     def kind(self, uuid: str) -> str:

@@ -102,7 +102,7 @@ class Posts:
         self._publish(post)
 
     def _publish(self, post: Post) -> None:
-        """Publish what is due; null publishes at once."""
+        """Publish what is due; null publishes immediately."""
         at = post.row["publishAt"]
         is_due = at is None or datetime.fromisoformat(at).timestamp() <= self.owner.world.now()
         if post.row["publishedAt"] is None and is_due:
@@ -152,7 +152,7 @@ class Posts:
         return self.show(self.find(call.path["uuid"]))
 
     def update(self, call: Call) -> Any:
-        """PATCH /posts/{uuid}: null removes, and publishes at once."""
+        """PATCH /posts/{uuid}: null removes, and publishes immediately."""
         post = self.find(call.path["uuid"])
         self._change(post, call.body)
         return self.show(post)

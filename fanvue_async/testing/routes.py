@@ -57,7 +57,7 @@ class Endpoint:
         return cls.of(method, path)
 
     def takes(self, parts: tuple[str, ...]) -> bool:
-        """Tell whether a path is one of this template."""
+        """Return whether a path is one of this template."""
         return len(parts) == len(self.parts) and all(
             bool(given) if own is None else own == given
             for own, given in zip(self.parts, parts, strict=True)
@@ -236,7 +236,7 @@ class Router:
         return Reply.of(404, {"message": f"Not found: {hint}"})
 
     def is_for(self, endpoint: Endpoint, method: str, path: str) -> bool:
-        """Tell whether a request is for an endpoint, which may be one that is not known."""
+        """Return whether a request is for an endpoint, which may be one that is not known."""
         found = self.find(method, path)
         if isinstance(found, Match) and endpoint in self._endpoints:
             return endpoint == found.endpoint

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @attrs.define
 class Upload:
-    """An upload that was begun."""
+    """An upload in progress."""
 
     media: str
     given: Row

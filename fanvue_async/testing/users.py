@@ -108,5 +108,5 @@ class Users:
         return self._presence.get(user, {"isOnline": False, "lastSeenAt": None})
 
     def is_creator(self, user: str) -> bool:
-        """Tell whether a user is a creator."""
+        """Return whether a user is a creator."""
         return user in self._creators

@@ -151,7 +151,7 @@ class Deliveries:
         return await self._store.get(f"{self._prefix}event:{name}") is not None
 
     async def waiting(self) -> AsyncIterator[Work]:
-        """Claim the stored deliveries that nobody is at, one after the other."""
+        """Claim the stored deliveries that no worker is handling, one after the other."""
         prefix = f"{self._prefix}delivery:"
         async for key in self._store.keys(prefix):
             work = Work(self._store, self._prefix, key.removeprefix(prefix), self._lease)

@@ -165,7 +165,7 @@ class MessageReaction(Event):
 
 @attrs.frozen(kw_only=True)
 class FollowCreated(Event):
-    """Somebody follows the creator. Fanvue tells of nobody who stops."""
+    """Somebody follows the creator. There is no event for an unfollow."""
 
     follower: EventUser | None = None
     """The new follower."""

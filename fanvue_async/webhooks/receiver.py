@@ -38,7 +38,7 @@ class Webhooks:
 
         app.router.add_post("/webhooks/fanvue", webhooks.aiohttp_handler(on_event))
 
-    All processes that serve the same address share one store. It belongs to whoever made it.
+    All processes that serve the same address share one store. Whoever made it closes it.
 
     Args:
         secrets: the signing secrets; during a rotation, the old one and the new one.
@@ -164,7 +164,7 @@ class Webhooks:
         return ASGIApp(self._endpoint(callback, type, probe=accept_unsigned_probe), self.aclose)
 
     async def resume(self) -> int:
-        """Take up stored deliveries that nobody is handling; return how many.
+        """Take up stored deliveries that no worker is handling; return how many.
 
         Both handlers do so at the start and once a lease, from the first request or ``async with``
         on. Deliveries are stored until their callback has ended without an error.

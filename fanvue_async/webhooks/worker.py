@@ -70,7 +70,7 @@ class Worker:
         await asyncio.shield(self._spawn(self._take(event, delivery)))
 
     async def resume(self) -> int:
-        """Take up stored deliveries that nobody is at; return how many.
+        """Take up stored deliveries that no worker is handling; return how many.
 
         Raises:
             ClientStateError: closed, or there is no callback.
