@@ -21,7 +21,12 @@ class Bucket:
     """
 
     def __init__(
-        self, limit: tuple[int, float], now: Callable[[], float], *, enforced: bool, others: float
+        self,
+        limit: tuple[int, float],
+        now: Callable[[], float],
+        others: Callable[[], float],
+        *,
+        enforced: bool,
     ) -> None:
         self.limit, self.window = limit
         self._now = now
@@ -49,7 +54,7 @@ class Bucket:
     def remaining(self) -> int:
         """What is left of this window; other clients draw their share evenly over it."""
         passed = (self._now() - self._began) / (self._reset_at - self._began)
-        drawn = int(self.limit * self._others * min(1.0, passed))
+        drawn = int(self.limit * self._others() * min(1.0, passed))
         return max(0, self.limit - self._used - drawn)
 
     @property
@@ -87,7 +92,7 @@ class Buckets:
         """How many requests found their bucket empty."""
 
     def set_limit(self, endpoint: str, limit: int, seconds: float) -> None:
-        """Give an endpoint a limit and buckets of its own.
+        """Give an endpoint a limit and buckets of its own; buckets in use get it at once.
 
         Args:
             endpoint: method and path template, such as ``"GET /chats"``.
@@ -98,6 +103,9 @@ class Buckets:
         read = Endpoint.read(endpoint)
         assert read is not None
         self._own_limits[read] = checked(limit, seconds)
+        for (_, own), bucket in self._buckets.items():
+            if own == read:
+                bucket.limit, bucket.window = self._own_limits[read]
 
     def take(
         self, holder: str, path: str, endpoint: Endpoint | None
@@ -123,7 +131,7 @@ class Buckets:
             limit = self._own_limits[own] if own else self._limit or DOCUMENTED_LIMIT
             enforced = own is not None or self._limit is not None
             self._buckets[holder, own] = Bucket(
-                limit, self._now, enforced=enforced, others=self.others
+                limit, self._now, lambda: self.others, enforced=enforced
             )
         bucket = self._buckets[holder, own]
         has_one = bucket.take()

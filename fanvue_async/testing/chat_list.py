@@ -77,7 +77,7 @@ class ChatList:
             raise RefusedError.saying(400, "There is no chat with this user")
         chat, relation = self._chats.find(user), self._fans[user]
         if body.get("isRead"):
-            chat.read()
+            self._chats.read(chat)
         chat.is_marked_unread = body.get("isRead", not chat.is_marked_unread) is False
         relation.is_muted = body.get("isMuted", relation.is_muted)
         if "nickname" in body:

@@ -111,6 +111,13 @@ class Chats(Sequence[str]):
             self._chats[uuid] = Chat(uuid, self.owner.world.moment(), turn=self._turn)
         return self._chats[uuid]
 
+    def read(self, chat: Chat) -> None:
+        """Let the account read a chat."""
+        had_unread = bool(chat.unread())
+        chat.read()
+        if had_unread:
+            self.owner.tell("message.read", {"user": self.fans.row(chat.user)})
+
     def find(self, user: str) -> Chat:
         """Return the chat with a user.
 

@@ -100,8 +100,7 @@ class Messages:
         """GET /chats/{userUuid}/messages, newest first; it marks the chat read unless told not."""
         chat = self._chats.find(call.path["userUuid"])
         if call.query["markAsRead"]:
-            chat.read()
-            self._owner.tell("message.read", {"user": self._chats.fans.row(chat.user)})
+            self._chats.read(chat)
         return page(chat.messages[::-1], call.query)
 
     def delete(self, call: Call) -> None:

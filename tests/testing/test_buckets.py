@@ -189,7 +189,11 @@ async def test_an_endpoint_can_have_its_own_limit() -> None:
             ]
         ]
 
+        fake.buckets.set_limit("GET /chats", 3, 30)
+        changed_limit = await send(fake.url, method="GET")
+
     assert told == [(200, 1, 0), (429, 1, 0), (201, 5, 4), (201, 5, 3)]
+    assert rate_limit(changed_limit.headers)[:2] == (3, 1)
 
 
 async def test_an_endpoints_limit_holds_where_nothing_else_does(fake: FakeFanvue) -> None:
@@ -209,10 +213,10 @@ async def test_other_programs_use_up_their_share() -> None:
     clock = Clock()
     async with FakeFanvue(rate_limit=(8, 4)) as fake:
         fake.world.clock = clock.time
-        fake.buckets.others = 0.5
         remaining: list[int] = []
         for seconds in (0, 1, 1, 1.5, 0.25):
             clock.now += seconds
+            fake.buckets.others = 0.5  # also for the bucket that is in use
             remaining.append(rate_limit((await send(fake.url)).headers)[1])
 
     assert remaining == [7, 5, 3, 1, 7]

@@ -17,6 +17,7 @@ from support.by_hand import changed, send
 from support.users import USER
 
 from fanvue_async import (
+    ConfigurationError,
     CreatedChat,
     FanvueClient,
 )
@@ -147,8 +148,8 @@ def test_alone_it_refuses_what_is_no_limit(capsys: pytest.CaptureFixture[str], l
     assert "must be requests/seconds" in capsys.readouterr().err
 
 
-def test_it_runs_on_loops_without_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a loop knows neither signals nor readers, as on Windows, it falls back."""
+def test_the_fake_on_windows_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops on Windows know neither signal handlers nor readers: the program ends all the same."""
 
     def missing(*_: object) -> None:
         raise NotImplementedError
@@ -170,3 +171,15 @@ def test_it_runs_on_loops_without_signals(monkeypatch: pytest.MonkeyPatch) -> No
         signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGTERM, before[1])
     assert len(said) == 2
+
+
+async def test_the_fake_in_another_container() -> None:
+    """``--host`` listens on all addresses; a client that allows http reaches it by another name."""
+    async with program("--host", "0.0.0.0") as process:  # noqa: S104 - as in a container
+        assert process.stdout is not None
+        port = (await process.stdout.readline()).decode().rpartition(":")[2].strip()
+        address = f"http://127.0.0.2:{port}"
+        with pytest.raises(ConfigurationError):
+            FanvueClient("fake-token", base_url=address)
+        async with FanvueClient("fake-token", base_url=address, allow_http=True) as client:
+            await client.chats.create(USER)

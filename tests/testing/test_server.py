@@ -560,7 +560,10 @@ async def test_listeners_are_told(fake: FakeFanvue) -> None:
     fake.messages.tip(fan, 500)
     fake.creator(anna).chats.receive(fan)
     await send(fake.url, path=f"/chats/{fan}/message", body=b'{"text":"Hi"}')
-    await send(fake.url, method="GET", path=f"/chats/{fan}/messages")
+    for _ in range(2):  # there is nothing left to read the second time
+        await send(fake.url, method="GET", path=f"/chats/{fan}/messages")
+    fake.chats.receive(fan)
+    await send(fake.url, method="PATCH", path=f"/chats/{fan}", body=b'{"isRead":true}')
     fake.subscribers.expire(fan)
 
     assert told == [
@@ -571,6 +574,8 @@ async def test_listeners_are_told(fake: FakeFanvue) -> None:
         ("payment.succeeded", fake.uuid),
         ("message.received", anna),
         ("message.sent", fake.uuid),
+        ("message.read", fake.uuid),
+        ("message.received", fake.uuid),
         ("message.read", fake.uuid),
         ("subscription.deactivated", fake.uuid),
     ]
