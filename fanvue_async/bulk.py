@@ -40,6 +40,7 @@ repeated unless asked; ``postponed``: nothing happened, the next run tries again
 
 _BEGUN: Final = "begun"
 _LEASE_SECONDS = 15.0
+_BUSY_PAUSE = 0.5  # seconds until an item is looked at again that another is at work on
 _WRITE_TRIES = 30
 _WRITE_PAUSE = 1.0  # seconds between tries to write what a call came to
 _NAME_LENGTH = 200
@@ -92,6 +93,9 @@ def each(  # noqa: PLR0913 - what is to be done, and how
     repeat_unknown: bool = False,
 ) -> Bulk[T, V]:
     """Call ``call`` once for each item, and give what became of those handled by this run.
+
+    An item that another process is at work on is looked at again at the end, until it is settled:
+    by that process, or by this one once the lease of a killed process has ended, 15 s later.
 
     It stops at the first error that every item would meet (token, scope, version, closed client)
     and at any exception that is no ``FanvueError``, and raises it once the calls in flight have
@@ -169,7 +173,8 @@ class Bulk(Generic[T, V]):
         self._concurrency = concurrency
         self._source = _Source(items)
         self._pulling: asyncio.Task[T | _End] | None = None
-        self._working: set[asyncio.Task[Done[T, V] | None]] = set()
+        self._working: dict[asyncio.Task[Done[T, V] | _Busy | None], T] = {}
+        self._busy: list[T] = []  # to be looked at again when the rest is done
         self._is_exhausted = False
         self._error: BaseException | None = None
 
@@ -183,6 +188,11 @@ class Bulk(Generic[T, V]):
             waited: set[asyncio.Task[Any]] = {*self._working}
             if self._pulling is not None:
                 waited.add(self._pulling)
+            if not waited and self._busy:
+                await asyncio.sleep(_BUSY_PAUSE)
+                self._source, self._busy = _Source(self._busy), []
+                self._is_exhausted = False
+                continue
             if not waited:
                 self._raise()
                 raise StopAsyncIteration
@@ -194,6 +204,7 @@ class Bulk(Generic[T, V]):
     async def aclose(self) -> None:
         """Start nothing new, and wait for the calls in flight."""
         self._is_exhausted = True
+        self._busy.clear()
         if self._pulling is not None:
             self._pulling.cancel()
             await asyncio.wait([self._pulling])
@@ -219,18 +230,20 @@ class Bulk(Generic[T, V]):
         if isinstance(item, _End):
             self._is_exhausted = True
         else:
-            self._working.add(_kept(self._worker.handle(item)))
+            self._working[_kept(self._worker.handle(item))] = item
 
     def _finished(self) -> Done[T, V] | None:
         """Return what one of the finished calls came to, unless it had nothing to do."""
         for task in [task for task in self._working if task.done()]:
-            self._working.discard(task)
+            item = self._working.pop(task)
             try:
                 done = task.result()
             except BaseException as error:  # noqa: BLE001 - raised when all is settled
                 self._stop(error)
                 continue
-            if done is not None:
+            if done is _Busy.BUSY:
+                self._busy.append(item)
+            elif done is not None:
                 if isinstance(done.error, _STOPPING):
                     self._stop(done.error)
                 return done
@@ -238,6 +251,7 @@ class Bulk(Generic[T, V]):
 
     def _stop(self, error: BaseException) -> None:
         self._is_exhausted = True
+        self._busy.clear()
         self._error = self._error or error
 
     def _raise(self) -> None:
@@ -264,17 +278,18 @@ class _Worker(Generic[T, V]):
         self._key = key
         self._skipped = {"done", "refused"} if repeat_unknown else {"done", "refused", "unknown"}
 
-    async def handle(self, item: T) -> Done[T, V] | None:
-        """Handle an item; None if it is settled, or another is at work on it."""
+    async def handle(self, item: T) -> Done[T, V] | _Busy | None:
+        """Handle an item; None if it is settled."""
         mark = self._prefix + sha256(self._key(item).encode()).hexdigest()
+        claim = Claim(self._store, mark, seconds=_LEASE_SECONDS)
         try:
             entry = await self._store.get(mark)
             if entry is not None and _state(entry) in self._skipped:
                 return None
-            claim = Claim(self._store, mark, seconds=_LEASE_SECONDS)
             if not await claim.take():
-                return None
+                return _Busy.BUSY
         except StoreError as error:
+            await claim.lease.release()  # it may have been taken all the same
             return Done(item, "postponed", error=error)
         async with claim.lease.renewed():
             return await self._handle(item, mark, claim)
@@ -338,6 +353,12 @@ async def _write(store: Store, mark: str, claim: Claim, outcome: Outcome) -> Non
 
 class _End(enum.Enum):
     END = enum.auto()
+
+
+class _Busy(enum.Enum):
+    """Another process is at work on the item, or was until it was killed."""
+
+    BUSY = enum.auto()
 
 
 class _Source(Generic[T]):

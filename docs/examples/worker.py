@@ -5,17 +5,20 @@ Install and run::
     pip install fanvue-async rich
     FANVUE_ACCESS_TOKEN=… python worker.py users.txt
 
-``users.txt`` holds one user UUID a line. What became of each is kept in ``users.txt.db``, before
-and after its call: after Ctrl-C, a crash or ``kill -9``, the same command carries on. Several may
-run at once. To try it without the real API, set FANVUE_BASE_URL to a server on this machine.
+``users.txt`` holds one user UUID a line, or is a CSV file with a column ``user_uuid``. What became
+of each is kept in ``users.txt.db``, before and after its call: after Ctrl-C, a crash or ``kill -9``,
+the same command carries on. Several may run at once. To try it without the real API, set
+FANVUE_BASE_URL to a server on this machine.
 """
 
 import argparse
 import asyncio
+import csv
 import sys
 from collections import Counter
 from contextlib import aclosing
 from pathlib import Path
+from uuid import UUID
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -23,6 +26,22 @@ from fanvue_async import FanvueClient, FanvueError, RateLimits, Timeout, bulk
 from fanvue_async.stores import SQLiteStore
 
 NAME = "open-chats"
+
+
+def read_users(path: Path) -> list[str]:
+    """Read the UUIDs; a line without one ends it, with the number of that line."""
+    rows = csv.reader(path.read_text(encoding="utf-8-sig").splitlines())
+    users: dict[str, None] = {}  # each once, in order
+    column = 0
+    for row in rows:
+        if rows.line_num == 1 and "user_uuid" in row:
+            column = row.index("user_uuid")
+        elif row:
+            try:
+                users[str(UUID(row[column].strip()))] = None
+            except (ValueError, IndexError):
+                sys.exit(f"{path}, line {rows.line_num}: no user UUID")
+    return list(users)
 
 
 async def open_chats(users: list[str], database: str, concurrency: int) -> int:
@@ -59,11 +78,10 @@ async def open_chats(users: list[str], database: str, concurrency: int) -> int:
 def main() -> int:
     """Run until every user is settled or something stops it; return the exit status."""
     parser = argparse.ArgumentParser(description="Open chats with all users of a list.")
-    parser.add_argument("users", type=Path, help="a file with one user UUID a line")
+    parser.add_argument("users", type=Path, help="a file of user UUIDs")
     parser.add_argument("--concurrency", type=int, default=20, help="calls at once")
     arguments = parser.parse_args()
-    lines = arguments.users.read_text(encoding="utf-8").splitlines()
-    users = list(dict.fromkeys(line.strip().lower() for line in lines if line.strip()))
+    users = read_users(arguments.users)
     try:
         left = asyncio.run(open_chats(users, f"{arguments.users}.db", arguments.concurrency))
     except FanvueError as error:  # what every user would get: a bad token, a retired version

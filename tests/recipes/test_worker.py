@@ -33,7 +33,7 @@ class Job:
 
     def start(self, users: Iterable[str]) -> AbstractAsyncContextManager[Program]:
         """Start the worker on a list of users."""
-        self.users.write_text("\n".join(users))
+        self.users.write_text("\n".join(users), encoding="utf-8")
         return started(
             *("worker.py", self.users, "--concurrency", str(CONCURRENCY)),
             FANVUE_ACCESS_TOKEN=self.fake.token,
@@ -59,19 +59,28 @@ def _has_read(fake: FakeFanvue, requests: int) -> bool:
     return len(fake.requests) >= requests
 
 
-async def test_every_user_is_settled_once(tmp_path: Path) -> None:
-    """Each ends up in the summary; a second run sends nothing."""
+@pytest.mark.parametrize("header", [[], ["\ufeffname,user_uuid"]])
+async def test_every_user_is_settled_once(tmp_path: Path, header: list[str]) -> None:
+    """Each ends up in the summary; a second run sends nothing. A CSV with a header will do."""
     users = [user(n) for n in range(5)]
+    rows = [f'"Smith, Olga",{uuid}' if header else uuid for uuid in users]
     async with FakeFanvue(not_contactable=[user(3)]) as fake:
         job = Job(fake, tmp_path)
-        status, output = await job.run([*users, "", " Olga Smith ", users[0].upper()])
+        status, output = await job.run([*header, *rows, "", rows[0].upper()])
         assert status == 0
-        for text in ("6/6", "4 done", "1 NotContactableError", "1 InvalidArgumentError"):
+        for text in ("5/5", "4 done", "1 NotContactableError"):
             assert text in output
         assert sorted(request.json()["userUuid"] for request in fake.requests) == users
-
-        assert (await job.run([*users, "Olga Smith"]))[0] == 0
+        assert (await job.run([*header, *rows]))[0] == 0
         assert len(fake.requests) == 5
+
+
+async def test_a_line_without_a_user_ends_it(job: Job, fake: FakeFanvue) -> None:
+    """An error of the list is told with its line, and nothing is noted or sent."""
+    status, output = await job.run([user(0), "Olga Smith"])
+    assert status == 1
+    assert "line 2: no user UUID" in output
+    assert fake.requests == []
 
 
 async def test_an_interrupted_worker_carries_on(job: Job, fake: FakeFanvue) -> None:
