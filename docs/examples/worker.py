@@ -6,7 +6,7 @@ Install and run::
     FANVUE_ACCESS_TOKEN=… python worker.py users.txt
 
 ``users.txt`` holds one user UUID a line, or is a CSV file with a column ``user_uuid``. What became
-of each is kept in ``users.txt.db``, before and after its call: after Ctrl-C, a crash or ``kill -9``,
+of each is kept in ``users.txt.db``, before and after its call: after Ctrl-C, a crash or kill -9,
 the same command carries on. Several may run at once. To try it without the real API, set
 FANVUE_BASE_URL to a server on this machine.
 """
