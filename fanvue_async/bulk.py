@@ -111,7 +111,7 @@ def each(  # noqa: PLR0913 - what is to be done, and how
         repeat_unknown: whether an item is called again that may have been handled already.
 
     Raises:
-        InvalidArgumentError: an argument is refused.
+        InvalidArgumentError: an argument is invalid.
 
     """
     if not callable(call):

@@ -146,7 +146,7 @@ class _Scoped:
             The response, whose status is one of success.
 
         Raises:
-            InvalidArgumentError: an argument is refused, before anything is sent.
+            InvalidArgumentError: an argument is invalid; nothing was sent.
             APIError: the API responded with another status; each has its own class.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 

@@ -75,7 +75,7 @@ class Timeout:
     total: float = attrs.field(default=60.0, validator=_number(0, _DAY, above=True))
     """The whole call: waiting for a free connection, all attempts, all waits, decoding."""
     attempt: float = attrs.field(default=15.0, validator=_number(0, _DAY, above=True))
-    """One attempt, from the end of the queue to the last byte of the answer."""
+    """One attempt, from the end of the queue to the last byte of the response."""
     connect: float = attrs.field(default=5.0, validator=_number(0, _DAY, above=True))
     """The part of an attempt that looks up, connects and does the TLS handshake."""
 
@@ -92,7 +92,7 @@ class Limits:
     max_connections: int = attrs.field(default=100, validator=_number(1, 65_535, whole=True))
     """Connections open at once; further calls wait in a queue, bounded by ``Timeout.total``."""
     keepalive_expiry: float = attrs.field(default=4.0, validator=_number(0, _DAY))
-    """Seconds after which an idle connection is not used again; 0 closes each after its answer.
+    """Seconds after which an idle connection is not used again; 0 closes each after its response.
 
     It should be less than what the server allows; Fanvue's own limit is not documented, and
     common servers close after 5 seconds.

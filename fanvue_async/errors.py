@@ -4,7 +4,7 @@
 
     FanvueError
     ├── ConfigurationError (ValueError)      settings that cannot work
-    ├── InvalidArgumentError (ValueError)    an argument refused before anything is sent
+    ├── InvalidArgumentError (ValueError)    an argument rejected before anything is sent
     ├── ClientStateError (RuntimeError)      closed client, other event loop, forked process
     ├── TransportError                       no usable response; also any unexpected failure
     │   ├── NotSentError                     the request never left
@@ -15,7 +15,7 @@
     │   ├── SignInError                      a sign-in was denied, or its callback is not ours
     │   └── SignInRequiredError              the creator must authorize the application again
     ├── StoreError                           the store failed
-    ├── WebhookError                         a webhook delivery was refused
+    ├── WebhookError                         a webhook delivery was rejected
     │   ├── UnsignedWebhookError             it carries no signature
     │   ├── BadSignatureError                no signature matches
     │   ├── StaleWebhookError                it was signed too long ago, or in the future
@@ -122,7 +122,7 @@ class ConfigurationError(FanvueError, ValueError):
 
 
 class InvalidArgumentError(FanvueError, ValueError):
-    """An argument was refused before anything was sent."""
+    """An argument was rejected before anything was sent."""
 
 
 class ClientStateError(FanvueError, RuntimeError):
@@ -192,7 +192,7 @@ class StoreError(FanvueError):
 
 
 class WebhookError(FanvueError):
-    """A webhook delivery was refused. Quotes nothing of the delivery."""
+    """A webhook delivery was rejected. Quotes nothing of the delivery."""
 
 
 class UnsignedWebhookError(WebhookError):
@@ -251,7 +251,7 @@ class APIError(FanvueError):
 
 
 class BadRequestError(APIError):
-    """400: the API refused the request."""
+    """400: the API rejected the request."""
 
 
 class UnsupportedVersionError(BadRequestError):
@@ -260,7 +260,7 @@ class UnsupportedVersionError(BadRequestError):
 
 @attrs.define(slots=False, eq=False, auto_exc=False)
 class InvalidRequestError(BadRequestError):
-    """400: the API's validation refused the request."""
+    """400: the API's validation rejected the request."""
 
     errors: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     """What the validation complains about, in the API's words."""

@@ -94,7 +94,7 @@ class Listing(Generic[T]):
                 nothing identifies it.
 
         Raises:
-            InvalidArgumentError: an argument is refused.
+            InvalidArgumentError: an argument is invalid.
 
         """
         operation.bind(*values, query=query, creator=session.creator)  # checks them, early

@@ -104,7 +104,7 @@ def raw_request(  # noqa: PLR0913 - the sides of a request, from one caller
 
 
 def _plain(value: str) -> str:
-    """Return the very text of a str; what is something else is refused by its own check."""
+    """Return the plain text of a str; other types are rejected by their own checks."""
     return config.plain_text(value) if isinstance(value, str) else value
 
 

@@ -23,7 +23,7 @@ _RULE = "must be a token of RFC 6750: letters, digits and -._~+/ with optional =
 _BEARER = re.compile(r"\s*bearer\s", re.IGNORECASE)
 _SHORT = 8  # characters of a token below which it may be a part of a word
 _BAD_TOKEN = Failure(ConfigurationError, "the token provider returned no valid token (RFC 6750)")
-_CANCELLED = Failure(TokenError, "the token provider was cancelled from outside of the call")
+_CANCELLED = Failure(TokenError, "the token provider was cancelled from outside the call")
 _NO_PICKLE = "what holds a token cannot be pickled or copied"
 
 

@@ -123,7 +123,7 @@ def _decoded(answer: Answer) -> Answer | Failure:
     except bodies.CutBodyError:
         return Failure(NoAnswerError, "the response body does not decompress", transient=True)
     except bodies.ExcessError:
-        return Failure(DecodeError, "the response body goes on behind its end")
+        return Failure(DecodeError, "the response body has extra bytes after its end")
     if len(answer.content) > bodies.LIMIT:
         return Failure(DecodeError, f"the response is longer than {bodies.LIMIT} bytes")
     return answer

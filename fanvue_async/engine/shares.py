@@ -135,7 +135,7 @@ class SharedAllowance(Allowance):
     def _go_alone(self) -> None:
         now = self._now()
         if not self._down_until:
-            logger.warning("the store of the rate limits failed; each process goes by its own view")
+            logger.warning("the rate-limit store failed; this process goes by its own view")
         self._down_until = now + _DOWN_SECONDS
 
     async def _exchange(self) -> bool:

@@ -1,4 +1,4 @@
-"""The checks of arguments that several nouns need. What they refuse is never sent."""
+"""The checks of arguments that several nouns need. What they reject is never sent."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class UploadPart:
     number: int
     """From 1."""
     etag: str
-    """What the store answered in ``ETag``, without its quotes."""
+    """The storage's ``ETag``, without its quotes."""
 
 
 @attrs.frozen

@@ -137,7 +137,7 @@ class CreatorMassMessagesResource(Resource):
 
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.
-            BadRequestError: the message is refused.
+            BadRequestError: the message is rejected.
             FanvueError: anything else. If ``maybe_processed``, it may have been sent; if
                 ``looked_for`` too, it was not there, though it may still appear.
 

@@ -211,7 +211,7 @@ class CreatorMessagesResource(Resource):
 
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.
-            BadRequestError: the user can't be messaged, or the message is refused.
+            BadRequestError: the user can't be messaged, or the message is rejected.
             FanvueError: anything else. If ``maybe_processed``, it may have been sent; if
                 ``looked_for`` too, it was not in the chat, though it may still appear.
 

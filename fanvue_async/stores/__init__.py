@@ -46,7 +46,7 @@ __all__ = [
 
 
 class Condition(enum.Enum):
-    """What `Store.put` may be told instead of a version; use the names `ANY` and `ABSENT`."""
+    """What `Store.put` takes instead of a version; use the names `ANY` and `ABSENT`."""
 
     ANY = "any"
     ABSENT = "absent"

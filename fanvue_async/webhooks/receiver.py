@@ -34,7 +34,7 @@ class Webhooks:
             match event:
                 case MessageReceived(sender=fan, text=text): ...
 
-    Or with one of ours, which answers at once and works afterwards::
+    Or with one of ours, which responds immediately and works afterwards::
 
         app.router.add_post("/webhooks/fanvue", webhooks.aiohttp_handler(on_event))
 
@@ -69,7 +69,7 @@ class Webhooks:
         if not (is_number(lease) and 0 < lease <= 300):  # noqa: PLR2004 - as the stores see leases
             raise ConfigurationError("lease must be more than 0 seconds and at most 300")
         if not isinstance(name, str) or not name:
-            raise ConfigurationError("name must be a text that is not empty")
+            raise ConfigurationError("name must be a non-empty str")
         self._tolerance = tolerance
         self._deliveries = Deliveries(store, name, lease)
         self._worker = Worker(self._deliveries, lease)
@@ -95,11 +95,11 @@ class Webhooks:
             received_at: when the delivery came, if it waited in a queue; see `verify`.
 
         Raises:
-            UnsignedWebhookError, BadSignatureError, StaleWebhookError: answer 401.
-            MalformedEventError: answer 400.
+            UnsignedWebhookError, BadSignatureError, StaleWebhookError: respond 401.
+            MalformedEventError: respond 400.
             EventInProgressError: another worker is handling the event, and may yet crash: answer
                 503, so that it is delivered again.
-            StoreError: the store failed: answer 503.
+            StoreError: the store failed: respond 503.
             ClientStateError: closed.
 
         """
@@ -124,13 +124,13 @@ class Webhooks:
         type: str | None = None,  # noqa: A002 - Fanvue's word
         accept_unsigned_probe: bool = False,
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
-        """Make a handler for aiohttp.web that stores a delivery, answers, and calls ``callback``.
+        """Make a handler for aiohttp.web that stores a delivery, responds, and calls ``callback``.
 
         ::
 
             app.router.add_post("/webhooks/fanvue", webhooks.aiohttp_handler(on_event))
 
-        It answers 200 as soon as the delivery is stored, 401 for a bad signature, 400 for a
+        It responds 200 as soon as the delivery is stored, 401 for a bad signature, 400 for a
         malformed event, 413 over 1 MiB, 503 if the event is being handled or the store fails.
 
         Args:
@@ -138,7 +138,7 @@ class Webhooks:
                 after a lease, then after twice as long, up to an hour, for 30 days. One for each
                 `Webhooks`.
             type: what the events at this address are, if their bodies do not say so.
-            accept_unsigned_probe: answer a request without a signature 200, with no event, and
+            accept_unsigned_probe: respond 200 to a request without a signature, with no event, and
                 GET as well, as Fanvue asks for while an address is registered.
 
         Raises:

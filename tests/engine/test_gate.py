@@ -395,7 +395,7 @@ def test_a_store_that_is_down(error: Exception, caplog: pytest.LogCaptureFixture
         process.gates.close()
 
     run(test())
-    assert caplog.text.count("the store of the rate limits failed") == 1
+    assert caplog.text.count("the rate-limit store failed") == 1
 
 
 @in_virtual_time
