@@ -59,8 +59,8 @@ class Inbox:
         fanvue: whose inbox it is: a client, or a creator's. Scope: ``read:chat``, and
             ``read:self`` unless ``name`` is given or ``fanvue`` acts for a creator.
         store: where positions are kept.
-        name: distinguishes inboxes on one store, 1 to 200 characters. Default: the creator's UUID, or
-            that of the token's account.
+        name: distinguishes inboxes on one store, 1 to 200 characters. Default: the UUID of the
+            creator, or of the token's account.
         on_error: called with a chat and the error when one chat cannot be read; the others go on.
             Default: a WARNING in the log.
 

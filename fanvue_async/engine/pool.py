@@ -250,5 +250,7 @@ def _checked_limits(
     if not isinstance(limits, config.Limits):
         raise ConfigurationError("limits must be a Limits")
     if borrowed is not None:
-        raise ConfigurationError("pass limits or session, not both: the session's connector has its own limits")
+        raise ConfigurationError(
+            "pass limits or session, not both: the session's connector has its own limits"
+        )
     return limits
