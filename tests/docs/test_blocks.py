@@ -17,6 +17,7 @@ import pytest
 from support.users import USER
 
 from fanvue_async import FanvueClient
+from fanvue_async.oauth import OAuthApp
 from fanvue_async.testing import FakeFanvue
 
 pytest.importorskip("sybil", reason="what requirements-docs.txt lists is not installed")
@@ -57,6 +58,8 @@ async def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         defaults = FanvueClient.__init__.__kwdefaults__
         assert defaults is not None
         monkeypatch.setitem(defaults, "base_url", fake.url)
+        for name in ("auth_url", "base_url"):
+            monkeypatch.setitem(cast("Any", OAuthApp.__init__.__kwdefaults__), name, fake.url)
         # On another thread, since a block may be a program with an asyncio.run() of its own.
         await asyncio.to_thread(_run_page, page, fake, tmp_path)
 
