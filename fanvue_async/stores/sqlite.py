@@ -6,10 +6,12 @@ import asyncio
 import os
 import sqlite3
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from fanvue_async.errors import ClientStateError, ConfigurationError, StoreError
 from fanvue_async.stores import ANY, Entry
@@ -37,6 +39,7 @@ _SWEPT = 8  # expired rows removed by one put
 _LEASE = 300.0  # what lives no longer than this is a lease to the rule about the clock
 _SLACK = 1.0  # seconds by which a wall clock is adjusted in passing
 _RETRY = 0.01
+_TOGETHER = 100  # jobs that are done before others are asked for
 _WAL = "PRAGMA journal_mode = WAL"
 
 _CREATE = (
@@ -120,12 +123,12 @@ class SQLiteStore:
         check_expiry(expires_in)
         work = self._file.putting(key, value, version, expires_in)
         del value  # the traceback of a failure may show the locals of this frame
-        return await self._run("put", work)
+        return await self._run("put", work, writes=True)
 
     async def delete(self, key: str, *, version: str | Condition = ANY) -> bool:
         """Delete ``key`` if it has this version; return whether it did."""
         check_key(key)
-        return await self._run("delete", lambda: self._file.delete(key, version))
+        return await self._run("delete", lambda: self._file.delete(key, version), writes=True)
 
     async def keys(self, prefix: str) -> AsyncIterator[str]:
         """Iterate over the keys that begin with ``prefix``, in the order of their bytes."""
@@ -154,14 +157,15 @@ class SQLiteStore:
     def __repr__(self) -> str:
         return f"<SQLiteStore {self._path!r}>"
 
-    async def _run(self, name: str, work: Callable[[], _T]) -> _T:
+    async def _run(self, name: str, work: Callable[[], _T], *, writes: bool = False) -> _T:
         """Do ``work`` on the store's thread; raise its failure here, without its frames."""
         self._owner.check()
         if self._closed:
             raise ClientStateError("this SQLiteStore is closed")
-        until = time.monotonic() + self._busy_timeout
-        loop = asyncio.get_running_loop()
-        outcome = await loop.run_in_executor(self._thread, self._file.attempt, work, until)
+        job = _Job(work, time.monotonic() + self._busy_timeout, writes=writes)
+        self._file.jobs.append(job)
+        self._thread.submit(self._file.do_jobs)  # the first of several does all that are waiting
+        outcome = await asyncio.wrap_future(job.outcome)
         if isinstance(outcome, _Failure):
             raise StoreError(f"SQLiteStore.{name} failed", cause=outcome.text)
         return outcome
@@ -173,6 +177,16 @@ class _Failure:
     def __init__(self, error: Exception) -> None:
         words = error.strerror if isinstance(error, OSError) else str(error)
         self.text = f"{type(error).__name__}: {words}"
+
+
+class _Job(Generic[_T]):
+    """Something to do on the store's thread, waiting for others up to ``until``."""
+
+    def __init__(self, work: Callable[[], _T], until: float, *, writes: bool) -> None:
+        self.work = work
+        self.until = until
+        self.writes = writes
+        self.outcome: Future[_T | _Failure] = Future()
 
 
 class _UnusableFileError(Exception):
@@ -187,6 +201,51 @@ class _File:
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self.jobs: deque[_Job[Any]] = deque()
+
+    def do_jobs(self) -> None:
+        """Do what is waiting; writes that wait together are one transaction.
+
+        What a write costs is asking the disk, which is done once for all of them then. Calls that
+        wait at the same time may take effect in any order.
+        """
+        waiting = [self.jobs.popleft() for _ in range(min(len(self.jobs), _TOGETHER))]
+        wanted = [job for job in waiting if job.outcome.set_running_or_notify_cancel()]
+        for job in wanted:
+            if not job.writes:
+                self._settle(job, job.work)
+        writes = [job for job in wanted if job.writes]
+        if len(writes) > 1 and self._settle_together(writes):
+            return
+        for job in writes:  # one of them failed, from which the others shall not suffer
+            self._settle(job, partial(self._transact, [job], []))
+
+    def _settle(self, job: _Job[Any], work: Callable[[], Any]) -> None:
+        try:
+            job.outcome.set_result(self.attempt(work, job.until))
+        except Exception as error:  # noqa: BLE001 - of a value that is none, say
+            job.outcome.set_exception(error)
+
+    def _settle_together(self, jobs: list[_Job[Any]]) -> bool:
+        """Do all jobs, or none: False if each is to be tried alone."""
+        outcomes: list[Any] = []
+        try:
+            failure = self.attempt(partial(self._transact, jobs, outcomes), jobs[0].until)
+        except Exception:  # noqa: BLE001 - the job that it belongs to will raise it again
+            return False
+        if isinstance(failure, _Failure):
+            if len(outcomes) < len(jobs):
+                return False
+            outcomes = [failure] * len(jobs)  # the end itself failed: nobody knows what was written
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            job.outcome.set_result(outcome)
+        return True
+
+    def _transact(self, jobs: list[_Job[Any]], outcomes: list[Any]) -> Any:
+        """Do jobs in one transaction; return the outcome of the last one."""
+        with self._writing():
+            outcomes.extend(job.work() for job in jobs)
+        return outcomes[-1]
 
     def attempt(self, work: Callable[[], _T], until: float) -> _T | _Failure:
         """Do ``work`` with an open file, waiting for others up to ``until`` on the clock."""
@@ -208,25 +267,23 @@ class _File:
         """Bind a put to its values."""
 
         def put() -> str | None:
-            with self._writing():
-                now = self._clock()
-                self._execute(_SWEEP, now=now)
-                if not matches(self.get(key), version):
-                    return None
-                new = new_version()
-                expires = None if expires_in is None else now + expires_in
-                self._execute(_PUT, key=key, value=value, version=new, now=now, expires=expires)
-                return new
+            now = self._clock()
+            self._execute(_SWEEP, now=now)
+            if not matches(self.get(key), version):
+                return None
+            new = new_version()
+            expires = None if expires_in is None else now + expires_in
+            self._execute(_PUT, key=key, value=value, version=new, now=now, expires=expires)
+            return new
 
         return put
 
     def delete(self, key: str, version: str | Condition) -> bool:
-        with self._writing():
-            entry = self.get(key)
-            if entry is None or not matches(entry, version):
-                return False
-            self._execute(_DELETE, key=key)
-            return True
+        entry = self.get(key)
+        if entry is None or not matches(entry, version):
+            return False
+        self._execute(_DELETE, key=key)
+        return True
 
     def listing(self, prefix: str, last: str) -> Callable[[], tuple[list[str], str | None]]:
         """Bind a page of keys to its values; it gives the keys, and None or the last one seen."""

@@ -371,3 +371,69 @@ async def test_keys_go_on_behind_a_page(store: SQLiteStore) -> None:
 
     assert [key async for key in store.keys("k")] == [f"k{number:04}" for number in range(1_000)]
     assert len([key async for key in store.keys("")]) == 1_006
+
+
+async def test_writes_that_wait_together_are_one_transaction(store: SQLiteStore) -> None:
+    """The disk is asked once for all of them; each has its own outcome."""
+    await store.put("taken", b"")
+    began: list[str] = []
+    execute = store._file._execute
+
+    def counting(statement: str, **values: Any) -> Any:
+        began.extend([statement] * statement.startswith("BEGIN"))
+        return execute(statement, **values)
+
+    store._file._execute = counting  # type: ignore[method-assign]
+    outcomes = await asyncio.gather(
+        *(store.put(f"key-{number}", b"", version=ABSENT) for number in range(50)),
+        store.put("taken", b"", version=ABSENT),
+        store.delete("taken"),
+    )
+
+    assert len(set(outcomes[:50])) == 50
+    assert outcomes[50:] == [None, True]
+    assert len(began) <= 3  # the first one may have left before the others came
+
+
+async def test_a_write_that_fails_takes_no_other_with_it(store: SQLiteStore) -> None:
+    """Those that waited with it are done alone."""
+    bad: Any = object()
+    outcomes = await asyncio.gather(
+        *(store.put(f"key-{number}", b"") for number in range(10)),
+        store.put("bad", bad),
+        *(store.put(f"more-{number}", b"") for number in range(10)),
+        return_exceptions=True,
+    )
+
+    assert isinstance(outcomes[10], StoreError)
+    assert all(isinstance(outcome, str) for outcome in [*outcomes[:10], *outcomes[11:]])
+
+
+async def test_an_unknown_failure_is_raised_where_it_belongs(store: SQLiteStore) -> None:
+    """A key condition of a wrong type, say, hangs nobody up."""
+    works: Any = [lambda: 1, lambda: 1 / 0, lambda: 2]
+    outcomes = await asyncio.gather(
+        *(store._run("work", work, writes=True) for work in works), return_exceptions=True
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [int, ZeroDivisionError, int]
+
+
+async def test_a_transaction_that_cannot_end_fails_for_all(store: SQLiteStore) -> None:
+    """Nobody knows then what was written, so none of them is tried again."""
+    await store.put("key", b"")
+    execute = store._file._execute
+
+    def failing(statement: str, **values: Any) -> Any:
+        if statement == "COMMIT":
+            raise sqlite3.OperationalError("disk I/O error")
+        return execute(statement, **values)
+
+    store._file._execute = failing  # type: ignore[method-assign]
+    outcomes = await asyncio.gather(
+        *(store.put(f"key-{number}", b"") for number in range(10)), return_exceptions=True
+    )
+    store._file._execute = execute  # type: ignore[method-assign]
+
+    assert {type(outcome) for outcome in outcomes} == {StoreError}
+    assert [key async for key in store.keys("")] == ["key"]
