@@ -124,6 +124,8 @@ class Worker:
                 await self.resume()
             except StoreError as error:
                 _logger.warning("Stored webhook deliveries could not be looked for: %s", error)
+            except Exception:  # of a store that somebody wrote
+                _logger.exception("Stored webhook deliveries could not be looked for")
             await asyncio.sleep(self._lease)
 
     async def _delivery_of(self, work: Work) -> Delivery | None:
