@@ -12,13 +12,13 @@ TEST := PYTHONDEVMODE=1 PYTHONMALLOC=pymalloc $(BIN)/python -m pytest --numproce
 .PHONY: help demo test recipes check docs bench chaos proxies mutants clean
 
 help:
-	@echo "make demo     create a chat: with FANVUE_ACCESS_TOKEN and USERS=\"uuid …\" on the real API, else on a fake"
-	@echo "make test     run the tests, but for those of the recipes"
+	@echo "make demo     a bot's day on a fake API; with FANVUE_ACCESS_TOKEN and USERS=\"uuid …\", open chats on the real one"
+	@echo "make test     run the tests, without those of the recipes"
 	@echo "make recipes  run the recipes of the documentation in their frameworks"
 	@echo "make check    lint and type-check"
 	@echo "make docs     build the documentation"
-	@echo "make bench    measure what a call costs"
-	@echo "make chaos    make many calls against a server that does its worst"
+	@echo "make bench    measure the cost of a call"
+	@echo "make chaos    make many calls against a hostile server"
 	@echo "make proxies  make many calls through nginx, HAProxy and Squid, if they are installed"
 	@echo "make mutants  break the package line by line; the tests must notice"
 	@echo "make clean    remove what these commands made"

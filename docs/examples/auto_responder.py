@@ -8,7 +8,7 @@ Install and run::
 
 Register ``https://<your host>/webhooks/fanvue`` for the event "message received". Messages come by
 webhook; once a minute the inbox is read for those whose delivery was lost. To try it without the
-real API, FANVUE_BASE_URL may name a server on this machine.
+real API, set FANVUE_BASE_URL to a server on this machine.
 """
 
 import asyncio
