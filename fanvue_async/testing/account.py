@@ -58,33 +58,35 @@ class Account:
 
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
-        self.fans = Fans(owner)
-        self.followers = Followers(self.fans)
-        self.subscribers = Subscribers(self.fans)
-        self.notifications = Notifications(owner)
-        self.templates = Templates()
-        self.media = Media(owner)
-        self.vault = Vault(owner, self.media)
-        self.library = Library(self.media, self.vault)
-        self.uploads = Uploads(self.media, owner.world.storage)
-        self.insights = Insights(self.fans)
-        self.collections = Collections(owner)
-        self.posts = Posts(owner, self.collections)
-        self.reactions = Reactions(self.posts, self.fans, self.insights)
-        self.tracking_links = TrackingLinks(self.fans)
-        self.apps = Apps(owner)
-        self.me = Profile(self.fans, self.insights)
-        self.custom_lists = CustomLists(self.fans)
-        self.smart_lists = SmartLists(self.fans)
-        self.mass_messages = MassMessages(owner, custom=self.custom_lists, smart=self.smart_lists)
-        self.chats = Chats(self.fans, self.media)
-        self.chat_list = ChatList(
+        self.fans: Fans = Fans(owner)
+        self.followers: Followers = Followers(self.fans)
+        self.subscribers: Subscribers = Subscribers(self.fans)
+        self.notifications: Notifications = Notifications(owner)
+        self.templates: Templates = Templates()
+        self.media: Media = Media(owner)
+        self.vault: Vault = Vault(owner, self.media)
+        self.library: Library = Library(self.media, self.vault)
+        self.uploads: Uploads = Uploads(self.media, owner.world.storage)
+        self.insights: Insights = Insights(self.fans)
+        self.collections: Collections = Collections(owner)
+        self.posts: Posts = Posts(owner, self.collections)
+        self.reactions: Reactions = Reactions(self.posts, self.fans, self.insights)
+        self.tracking_links: TrackingLinks = TrackingLinks(self.fans)
+        self.apps: Apps = Apps(owner)
+        self.me: Profile = Profile(self.fans, self.insights)
+        self.custom_lists: CustomLists = CustomLists(self.fans)
+        self.smart_lists: SmartLists = SmartLists(self.fans)
+        self.mass_messages: MassMessages = MassMessages(
+            owner, custom=self.custom_lists, smart=self.smart_lists
+        )
+        self.chats: Chats = Chats(self.fans, self.media)
+        self.chat_list: ChatList = ChatList(
             self.chats,
             custom=self.custom_lists,
             smart=self.smart_lists,
             notifications=self.notifications,
         )
-        self.messages = Messages(
+        self.messages: Messages = Messages(
             self.chats, templates=self.templates, media=self.media, insights=self.insights
         )
         self._by_type: dict[type[Any], Any] = {type(noun): noun for noun in vars(self).values()}

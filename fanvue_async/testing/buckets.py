@@ -28,7 +28,8 @@ class Bucket:
         *,
         enforced: bool,
     ) -> None:
-        self.limit, self.window = limit
+        self.limit: int = limit[0]
+        self.window: float = limit[1]
         self._now = now
         self._enforced = enforced
         self._others = others
@@ -86,9 +87,9 @@ class Buckets:
         self._now = now
         self._own_limits: dict[Endpoint, tuple[int, float]] = {}
         self._buckets: dict[tuple[str, Endpoint | None], Bucket] = {}
-        self.others = 0.0
+        self.others: float = 0.0
         """The share of each window, 0 to 1, that other programs with the same tokens use up."""
-        self.refused = 0
+        self.refused: int = 0
         """How many requests found their bucket empty."""
 
     def set_limit(self, endpoint: str, limit: int, seconds: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import attrs
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from fanvue_async.testing.fans import Fans
     from fanvue_async.testing.media import Media
+    from fanvue_async.testing.world import Owner
 
 
 @attrs.define
@@ -52,7 +53,7 @@ class Chats(Sequence[str]):
 
     def __init__(self, fans: Fans, media: Media) -> None:
         self.fans = fans
-        self.owner = fans.owner
+        self.owner: Owner = fans.owner
         self._media = media
         self._created: list[str] = []
         self._chats: dict[str, Chat] = {}
@@ -71,7 +72,7 @@ class Chats(Sequence[str]):
     def __eq__(self, other: object) -> bool:
         return self._created == (other._created if isinstance(other, Chats) else other)
 
-    __hash__ = None  # type: ignore[assignment] # it changes
+    __hash__: ClassVar[None]  # type: ignore[assignment] # it changes, and ``__eq__`` takes it away
 
     def __repr__(self) -> str:
         return repr(self._created)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from uuid import UUID
 
+    from fanvue_async.testing.users import Users
+
 
 Duplicates = Literal[201, 400, 409]
 
@@ -68,17 +70,17 @@ class FakeFanvue(Account, ScriptedServer):
         world = World(not_contactable, duplicates)
         self.world = world
         """The clock, and what else all accounts share."""
-        self.users = world.users
+        self.users: Users = world.users
         Account.__init__(self, owner_of(world, world.users.add(handle="me", is_creator=True)))
-        self.buckets = Buckets(limit, world.now)
-        self.webhooks = Deliveries(world)
+        self.buckets: Buckets = Buckets(limit, world.now)
+        self.webhooks: Deliveries = Deliveries(world)
         """The addresses that are told what happens."""
         self._tokens = Tokens(world.now)
-        self.oauth = OAuth(world, self._tokens, self.uuid)
+        self.oauth: OAuth = OAuth(world, self._tokens, self.uuid)
         """The authorization server, at the same address."""
-        self.creators = Creators(world)
+        self.creators: Creators = Creators(world)
         self._accounts = Accounts(world, self)
-        self.agencies = Agencies(self._accounts.chats)
+        self.agencies: Agencies = Agencies(self._accounts.chats)
         for noun in (self.oauth, self.creators, self.agencies, world.storage):
             self.has(noun)
         for token in tokens:

@@ -55,7 +55,7 @@ class Insights:
         """Rows of ``GET /insights/spending``: refunds and chargebacks."""
         self.subscribers: list[Row] = []
         """Rows of ``GET /insights/subscribers``, one a day."""
-        self.percentile = 0.0
+        self.percentile: float = 0.0
         self.fans: dict[str, Row] = {}
         """What is known of fans, by UUID; of others it follows from what happened."""
 

@@ -120,9 +120,9 @@ class OAuth:
         """Who signs in next: a creator's UUID, or the account's own; ``login_hint`` wins."""
         self.denial: str | None = None
         """The error that sign-ins end with, such as ``"access_denied"``."""
-        self.expires_in = 3600.0
+        self.expires_in: float = 3600.0
         """The life of an access token in seconds."""
-        self.grace = 30.0
+        self.grace: float = 30.0
         """The seconds in which a refresh token may be used again."""
         self.same_pair = False
         """Whether it then gives the same pair again, or a new one; that is not documented."""

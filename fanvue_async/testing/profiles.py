@@ -25,7 +25,7 @@ class Profile:
     def __init__(self, fans: Fans, insights: Insights) -> None:
         self._fans = fans
         self._insights = insights
-        self.profile = fans.owner.profile
+        self.profile: Row = fans.owner.profile
 
     @property
     def uuid(self) -> str:

@@ -32,7 +32,7 @@ class ScriptedServer:
     ) -> None:
         self._script = script
         self._server = Server(script, admit, answer)
-        self.requests = self._server.requests
+        self.requests: list[ReceivedRequest] = self._server.requests
         """All requests that were read, oldest first."""
 
     @property

@@ -40,7 +40,7 @@ class Users:
         self._rows: dict[str, Row] = {}
         self._presence: dict[str, Row] = {}
         self._creators: set[str] = set()
-        self.not_contactable = {uuid_of(user) for user in not_contactable}
+        self.not_contactable: set[str] = {uuid_of(user) for user in not_contactable}
         """The UUIDs of users who may not be contacted."""
 
     def add(  # noqa: PLR0913 - all but one are options

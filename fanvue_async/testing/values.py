@@ -80,7 +80,7 @@ def in_json(reader: Reader) -> Reader:
     return read
 
 
-cents = in_json(number(300))
+cents: Reader = in_json(number(300))
 
 
 def boolean(value: Any) -> bool:
@@ -118,7 +118,7 @@ def matching(pattern: str, high: int) -> Reader:
     return read
 
 
-email = matching(r"[^@\s]+@[^@\s]+", 320)
+email: Reader = matching(r"[^@\s]+@[^@\s]+", 320)
 
 
 def moment(value: Any) -> datetime:

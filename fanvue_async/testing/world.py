@@ -32,8 +32,8 @@ class World:
     def __init__(self, not_contactable: Collection[UUID | str], duplicates: int) -> None:
         self.clock: Callable[[], float] = time.time
         self.duplicates = duplicates
-        self.users = Users(not_contactable, self.moment)
-        self.storage = Storage()
+        self.users: Users = Users(not_contactable, self.moment)
+        self.storage: Storage = Storage()
         self.creators: list[str] = []
         """The UUIDs of the creators whom tokens of the fake's own account may act for."""
         self.needs_chat = False
