@@ -202,7 +202,7 @@ def _wrongs(call: Ended, chaos: Chaos, tolerance: float, *, is_hostile: bool) ->
     if (call.end is None) != call.cancelled:
         yield "its cancel was lost" if call.cancelled else "cancelled by nobody"
     if call.end is not None:
-        unforeseen = set[type]() if is_hostile else {TransportError}
+        unforeseen: set[type] = set() if is_hostile else {TransportError}
         yield from _lies(call, call.end, chaos, unforeseen)
 
 

@@ -161,9 +161,8 @@ def main() -> None:
     given = parser.parse_args()
     ends = asyncio.run(gone_for(given.seconds, given.callers, given.calls))
     share = 1 - ends["done"] / ends.total()
-    say(
-        f"gone for {given.seconds:g} s under {given.callers} callers: {dict(ends)}, {share:.2%} failed"
-    )
+    seconds, callers = given.seconds, given.callers
+    say(f"gone for {seconds:g} s under {callers} callers: {dict(ends)}, {share:.2%} fail")
     for at_once in (True, False):
         ends, requests = asyncio.run(replaced_behind(given.idle, given.afterwards, at_once=at_once))
         how = "at once" if at_once else "one by one"

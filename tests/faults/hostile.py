@@ -109,7 +109,7 @@ class Saboteur:
             config.on_request_end,
             config.on_request_exception,
         ):
-            signal.append(harm)  # type: ignore[arg-type]
+            signal.append(harm)
         config.freeze()
         return config
 
