@@ -101,7 +101,9 @@ class Exchange:
                 answer.content = response.content.read_nowait()
             else:
                 await bodies.read(response, answer)
-            return _decoded(answer)
+            if _CONTENT_ENCODING in answer.headers or len(answer.content) > bodies.LIMIT:
+                return _decoded(answer)
+            return answer
         if not 300 <= answer.status < 600:  # noqa: PLR2004 - the statuses that end an exchange
             return Failure(ProtocolError, f"the response has the status {answer.status}")
         self.answer = answer

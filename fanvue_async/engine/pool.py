@@ -217,6 +217,7 @@ class Pool:
         """Close the connections. They are closing when it waits first."""
         assert self.http is not None
         self._is_closed = True
+        self.connections.forget()
         connector = self.http.connector
         for http in (self.http, self._foreign_http):
             if http is not None:

@@ -12,8 +12,7 @@ import struct
 from contextlib import suppress
 from contextvars import Context
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import aiohttp
 from aiohttp import http_parser
@@ -30,8 +29,6 @@ _PARSER_IN_PYTHON = http_parser.HttpResponseParser is http_parser.HttpResponsePa
 _UNSENT_IS_DROPPED = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: what the kernel still holds
 _PIECE = 512 * 1024
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
-_poll = getattr(select, "poll", None)
-_INPUT = getattr(select, "POLLIN", 0) | getattr(select, "POLLRDHUP", 0)
 
 
 class Connections:
@@ -44,52 +41,64 @@ class Connections:
     def __init__(self) -> None:
         self.are_checked: bool = False
         """Whether the connector looks at idle connections before it hands them out."""
-        self._born: WeakKeyDictionary[BaseProtocol, int] = WeakKeyDictionary()
         self._generation = 0
-
-    def __contains__(self, protocol: BaseProtocol) -> bool:
-        """Return whether a connection has carried a request."""
-        return protocol in self._born
+        # Not weak: a look into a WeakKeyDictionary costs ten times as much, and each call has some.
+        self._known: dict[BaseProtocol, _Known] = {}
 
     def use(self, protocol: BaseProtocol) -> bool:
         """Note that a connection is used, and tell whether it was used before."""
-        if protocol in self._born:
+        if protocol in self._known:
             return True
-        self._born[protocol] = self._generation
+        for known in [known for known in self._known if known.transport is None]:
+            del self._known[known]  # closed since a new one was used last
+        self._known[protocol] = _Known(self._generation, _watch(protocol))
         return False
+
+    def forget(self) -> None:
+        """Let go of all connections."""
+        self._known.clear()
 
     def note_dead(self, protocol: BaseProtocol) -> None:
         """Suspect what was open when this one, which was idle, turned out dead."""
-        if self._born.get(protocol) == self._generation:
+        known = self._known.get(protocol)
+        if known is not None and known.generation == self._generation:
             self._generation += 1
 
-    def may_reuse(self, protocol: BaseProtocol) -> bool:
-        """Return whether a used connection is fit for another request."""
-        return self._born[protocol] == self._generation and not has_spoken(protocol)
+    def is_fit(self, protocol: Any) -> bool:
+        """Tell whether a connection is fit for another request; a new one is, whatever it does.
+
+        One is not on which something came in while it was idle: its end, or a response to no
+        request. The kernel is asked, too: it knows what a blocked event loop has not read yet.
+        """
+        known = self._known.get(protocol)
+        return known is None or not (
+            known.generation != self._generation
+            or protocol.should_close
+            # The parser in pure Python keeps to itself what it did not understand, so that only its
+            # private attribute tells of it.
+            or (_PARSER_IN_PYTHON and getattr(protocol._parser, "_tail", None))  # noqa: SLF001
+            or known.look(0)
+        )
 
 
-def has_spoken(protocol: Any) -> bool:
-    """Return whether something came in on an idle connection: an end, or an answer to no request.
+class _Known(NamedTuple):
+    generation: int
+    look: Callable[[int], object]
+    """Asks the kernel for input, within so many milliseconds."""
 
-    The kernel is asked too: it knows what an event loop has not read yet that was blocked.
-    """
-    # The parser in pure Python keeps to itself what it did not understand, so that only its private
-    # attribute tells of it.
-    if protocol.should_close or (_PARSER_IN_PYTHON and getattr(protocol._parser, "_tail", None)):  # noqa: SLF001
-        return True
+
+def _watch(protocol: BaseProtocol) -> Callable[[int], object]:
+    """Make the question whether something can be read from a connection."""
     transport = protocol.transport
     descriptor = transport.get_extra_info("socket") if transport is not None else None
-    return descriptor is not None and _is_readable(descriptor.fileno())
-
-
-def _is_readable(descriptor: int) -> bool:
-    if descriptor < 0:
-        return False
-    if _poll is None:  # on Windows, where select() takes sockets of any number
-        return bool(select.select([descriptor], [], [], 0)[0])
-    poller = _poll()
-    poller.register(descriptor, _INPUT)
-    return bool(poller.poll(0))
+    if descriptor is None or descriptor.fileno() < 0:
+        return bool
+    number = descriptor.fileno()
+    if not hasattr(select, "poll"):  # on Windows, where select() takes sockets of any number
+        return lambda _: select.select([number], [], [], 0)[0]
+    poller = select.poll()
+    poller.register(number, select.POLLIN | getattr(select, "POLLRDHUP", 0))
+    return poller.poll
 
 
 class Connector(aiohttp.TCPConnector):
@@ -125,10 +134,8 @@ class Connector(aiohttp.TCPConnector):
         """Connect, or take an idle connection that is fit for another request."""
         connection = await super().connect(req, traces, timeout)
         # Not `if protocol`: one with nothing in its queue is false.
-        while (
-            (protocol := connection.protocol) is not None
-            and protocol in self._connections  # another new one would be no better
-            and not self._connections.may_reuse(protocol)
+        while (protocol := connection.protocol) is not None and not self._connections.is_fit(
+            protocol
         ):
             connection.close()
             connection = await super().connect(req, traces, timeout)
@@ -246,7 +253,7 @@ class RequestBody(aiohttp.BytesPayload):
         protocol: BaseProtocol = stream.protocol
         self._protocol = protocol
         self.reused = self._connections.use(protocol)
-        if self.reused and not self._connections.are_checked and has_spoken(protocol):
+        if not (self._connections.are_checked or self._connections.is_fit(protocol)):
             raise aiohttp.ClientConnectionError
         self.left = transport is not None and not transport.is_closing()
         if self.on_piece is None or transport is None:
