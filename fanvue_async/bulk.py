@@ -13,23 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar, get_args
+from typing import Any, Final, Generic, Literal, Self, TypeVar, get_args
 from urllib.parse import quote
 
 import attrs
 
 from fanvue_async import errors
 from fanvue_async.errors import FanvueError, InvalidArgumentError, StoreError
-from fanvue_async.stores import documents
+from fanvue_async.stores import Entry, Store, documents
 from fanvue_async.stores.claims import Claim
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-
-    from fanvue_async.stores import Entry, Store
 
 T = TypeVar("T")
 V = TypeVar("V")

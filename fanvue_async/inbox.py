@@ -13,21 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import Self
+from uuid import UUID
 
 from fanvue_async import errors
+from fanvue_async.client import CreatorClient, FanvueClient
 from fanvue_async.errors import APIError, FanvueError, InvalidArgumentError
-from fanvue_async.stores import ABSENT, documents
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from uuid import UUID
-
-    from fanvue_async.client import CreatorClient, FanvueClient
-    from fanvue_async.resources.chats import Chat
-    from fanvue_async.resources.messages import Message
-    from fanvue_async.stores import Store
+from fanvue_async.resources.chats import Chat
+from fanvue_async.resources.messages import Message
+from fanvue_async.stores import ABSENT, Store, documents
 
 _logger = logging.getLogger("fanvue_async")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self, TypeAlias
 
@@ -18,14 +18,12 @@ from fanvue_async.engine.operation import Request
 from fanvue_async.errors import InvalidArgumentError, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
     from fanvue_async.engine.answers import Answer
     from fanvue_async.engine.session import Session
     from fanvue_async.engine.terms import Terms
 
-Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | AsyncIterable[bytes]"
-Progress: TypeAlias = "Callable[[int, int | None], object]"
+Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | AsyncIterable[bytes]
+Progress: TypeAlias = Callable[[int, int | None], object]
 
 MAX_SIZE = 1_610_612_736
 """Bytes of the largest file that other programs could upload; the limit is not documented."""
