@@ -8,7 +8,7 @@ Install, start workers, and hand them a list of user UUIDs, one a line::
     python taskiq_workers.py users.txt 4
 
 Each worker takes one task from the queue and works through the same list; the marks of the bulk in
-Redis see to it that each user is handled once. A worker that is killed has its task taken up by
+Redis make sure that each user is handled once. A worker that is killed has its task taken up by
 another. Redis needs the settings of the page on stores.
 """
 
