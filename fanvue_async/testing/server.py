@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -79,8 +80,13 @@ class Server:
         REFUSALS.add(self.address, times)
         for transport in [each.transport for each in self._server.connections if each.transport]:
             # At once, so that a client that looks before it reuses a connection sees it.
-            with suppress(OSError):
-                transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            # On a copy: the sockets that uvloop gives out have no shutdown().
+            with (
+                suppress(OSError),
+                socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as copy,
+            ):
+                copy.shutdown(socket.SHUT_RDWR)
+            transport.close()
 
     def _accept(self) -> asyncio.BaseProtocol:
         """Make the protocol of a new connection: the server's, or one that hangs up."""
