@@ -8,8 +8,8 @@ Install and run::
     python discord_bot.py
 
 Register ``https://<your host>/webhooks/fanvue`` for payments. In Discord, write
-``/chat 3fa85f64-5717-4562-b3fc-2c963f66afa6``. To try it without the real APIs, set FANVUE_BASE_URL and
-DISCORD_URL to servers on this machine.
+``/chat 3fa85f64-5717-4562-b3fc-2c963f66afa6``. To try it without the real APIs,
+set FANVUE_BASE_URL and DISCORD_URL to servers on this machine.
 """
 
 import asyncio
