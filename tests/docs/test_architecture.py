@@ -1,0 +1,22 @@
+"""The page on the architecture, held against the tree."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[2]
+_PACKAGE = _ROOT / "fanvue_async"
+_UNNAMED = {"__init__.py", "version.py"}
+
+
+def test_the_page_names_every_file() -> None:
+    """A maintainer finds each file and folder of the package on the page, and no other."""
+    page = (_ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page[page.index("## Layout") : page.index("## Life of a call")]
+
+    named = set(re.findall(r"`(?:engine/)?(\w+(?:\.py|/))`", table))
+
+    files = {path.name for path in (*_PACKAGE.glob("*.py"), *(_PACKAGE / "engine").glob("*.py"))}
+    folders = {f"{path.parent.name}/" for path in _PACKAGE.glob("*/__init__.py")}
+    assert named == files - _UNNAMED | folders
