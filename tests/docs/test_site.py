@@ -104,8 +104,10 @@ def test_every_page_is_in_the_navigation(site: Path, pages: dict[Path, _Page]) -
 @pytest.mark.timeout(120)
 def test_every_public_name_is_in_the_reference(pages: dict[Path, _Page]) -> None:
     """What can be imported is described."""
-    reference = [page for path, page in pages.items() if path.parent.name == "reference"]
-    described = set().union(*(page.anchors for page in reference))
+    described: set[str] = set()
+    for path, page in pages.items():
+        if path.parent.name == "reference":
+            described |= page.anchors
     public = {f"fanvue_async.{name}" for name in fanvue_async.__all__ if name != "__version__"}
 
     assert public <= described
