@@ -26,7 +26,7 @@ _ENCODINGS = {
 
 
 class CutBodyError(ValueError):
-    """A compressed body that ends too early, or is damaged from its beginning."""
+    """A compressed body that is damaged."""
 
 
 class ExcessError(ValueError):
@@ -69,8 +69,6 @@ def _member(content: bytes, window: int, limit: int) -> tuple[bytes, bytes]:
         if window != zlib.MAX_WBITS:
             raise CutBodyError from None
         return _member(content, -window, limit)  # many call a stream without a header deflate
-    if not decompressor.eof and len(value) < limit:
-        raise CutBodyError
     return value, decompressor.unused_data
 
 

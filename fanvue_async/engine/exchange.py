@@ -102,7 +102,7 @@ class Exchange:
             else:
                 await bodies.read(response, answer)
             if _CONTENT_ENCODING in answer.headers or len(answer.content) > bodies.LIMIT:
-                return _decoded(answer)
+                return self._decoded(answer)
             return answer
         if not 300 <= answer.status < 600:  # noqa: PLR2004 - the statuses that end an exchange
             return Failure(ProtocolError, f"the response has the status {answer.status}")
@@ -117,18 +117,18 @@ class Exchange:
                 answer.content = bodies.decompress(answer.content, _encoding(answer))
         return answer
 
-
-def _decoded(answer: Answer) -> Answer | Failure:
-    """Decompress the body of a success."""
-    try:
-        answer.content = bodies.decompress(answer.content, _encoding(answer))
-    except bodies.CutBodyError:
-        return Failure(NoAnswerError, "the response body does not decompress", transient=True)
-    except bodies.ExcessError:
-        return Failure(DecodeError, "the response body has extra bytes after its end")
-    if len(answer.content) > bodies.LIMIT:
-        return Failure(DecodeError, f"the response is longer than {bodies.LIMIT} bytes")
-    return answer
+    def _decoded(self, answer: Answer) -> Answer | Failure:
+        """Decompress the body of a success."""
+        try:
+            answer.content = bodies.decompress(answer.content, _encoding(answer))
+        except bodies.CutBodyError:
+            self.body.note_dead()  # whatever damages one body on its way damages the next
+            return Failure(NoAnswerError, "the response body does not decompress", transient=True)
+        except bodies.ExcessError:
+            return Failure(DecodeError, "the response body goes on behind its end")
+        if len(answer.content) > bodies.LIMIT:
+            return Failure(DecodeError, f"the response is longer than {bodies.LIMIT} bytes")
+        return answer
 
 
 def _encoding(answer: Answer) -> str | None:
