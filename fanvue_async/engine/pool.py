@@ -98,7 +98,7 @@ class Pool:
         if task is None:
             return "the client needs a task, such as asyncio.create_task makes"
         if self.http is None:
-            return self._borrowed_refusal(loop)
+            return _borrowed_refusal(self._borrowed, loop)
         if loop is not self._loop or os.getpid() != self._process:
             return _ELSEWHERE
         return _BORROWED_CLOSED if self._borrowed is not None and self.http.closed else None
@@ -113,9 +113,9 @@ class Pool:
     def open(self) -> aiohttp.ClientSession:
         """Make the aiohttp session; there must be none yet, and no ``refusal``."""
         self._process, self._loop = os.getpid(), asyncio.get_running_loop()
-        connector, slots = self._connector()
+        connector, slots = _connector(self.connections, self._limits, self.origin, self._borrowed)
         self.slots = Slots(slots)
-        self.http = self._make_http(connector, self.origin.headers)
+        self.http = _session_on(connector, self._borrowed, headers=self.origin.headers)
         if self.when_opened is not None:
             self.when_opened()
         return self.http
@@ -124,7 +124,7 @@ class Pool:
         """Return a session on the same connections whose requests carry nothing of the API's."""
         assert self.http is not None
         if self._foreign_http is None:
-            self._foreign_http = self._make_http(self.http.connector, {})
+            self._foreign_http = _session_on(self.http.connector, self._borrowed, headers={})
         return self._foreign_http
 
     def start(self) -> None:
@@ -138,54 +138,6 @@ class Pool:
             raise ClientStateError(refusal)
         if self.http is None:
             self.open()
-
-    def _borrowed_refusal(self, loop: asyncio.AbstractEventLoop) -> str | None:
-        if self._borrowed is None:
-            return None
-        if self._borrowed.closed:
-            return _BORROWED_CLOSED
-        if loop_of(self._borrowed) is not loop:
-            return "the session that the client borrowed belongs to another event loop"
-        return None
-
-    def _connector(self) -> tuple[aiohttp.BaseConnector, int]:
-        """Make a connector, or take the borrowed session's; and count its slots."""
-        slots = self._limits.max_connections
-        if self._borrowed is None:
-            connector = Connector(
-                self.connections,
-                limit=slots,
-                keepalive_expiry=self._limits.keepalive_expiry,
-                ssl=self.origin.own_context(),
-            )
-            return connector, slots
-        borrowed = self._borrowed.connector
-        assert borrowed is not None
-        limits = (slots, borrowed.limit, borrowed.limit_per_host)
-        return borrowed, min(limit for limit in limits if limit)  # 0 means no limit
-
-    def _make_http(
-        self, connector: aiohttp.BaseConnector | None, headers: Mapping[str, str]
-    ) -> aiohttp.ClientSession:
-        """Make a session of our own, on our connector or on the borrowed one.
-
-        aiohttp's own session defaults (headers, cookies, auth, middlewares, raise_for_status) are
-        those of the borrowed session's owner, so only its connector and its tracing are taken.
-        """
-        traces = list(self._borrowed.trace_configs) if self._borrowed is not None else []
-        http = aiohttp.ClientSession(
-            connector=connector,
-            connector_owner=self._borrowed is None and self.http is None,
-            auto_decompress=False,  # ours is capped, and tells a cut body from a damaged one
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=headers,
-            trace_configs=traces,
-        )
-        if self._borrowed is not None:
-            # An instrumentation that hooks into the making of sessions has added its tracing to
-            # this one too; the borrowed session's has it already, and would see each call twice.
-            http.trace_configs[:] = traces
-        return http
 
     async def aclose(self, *, drain: float = 0.0) -> None:
         """Refuse new calls, end those in flight, then close the connections.
@@ -215,28 +167,27 @@ class Pool:
 
     async def _disconnect(self) -> None:
         """Close the connections. They are closing when it waits first."""
-        assert self.http is not None
         self._is_closed = True
         self.connections.forget()
+        if (connector := self._let_go()) is not None:
+            await connector.close()
+
+    def _let_go(self) -> aiohttp.BaseConnector | None:
+        """Detach the sessions from their connector; return it if it is ours to close."""
+        assert self.http is not None
         connector = self.http.connector
         for http in (self.http, self._foreign_http):
             if http is not None:
                 http.detach()
-        if connector is not None and self._borrowed is None:
-            await connector.close()
+        return connector if self._borrowed is None else None
 
     def _abandoned(self) -> str:
         """Drop the connections if their event loop is closed, and say what is wrong."""
-        assert self.http is not None
         assert self._loop is not None
         if not self._loop.is_closed():
             return _ELSEWHERE
         self.scopes.closing = self.scopes.ended = self._is_closed = True
-        connector = self.http.connector
-        for http in (self.http, self._foreign_http):
-            if http is not None:
-                http.detach()
-        if connector is not None and self._borrowed is None:
+        if (connector := self._let_go()) is not None:
             abandon(connector)
         return _TOO_LATE
 
@@ -255,3 +206,64 @@ def _checked_limits(
             "pass limits or session, not both: the session's connector has its own limits"
         )
     return limits
+
+
+def _borrowed_refusal(
+    borrowed: aiohttp.ClientSession | None, loop: asyncio.AbstractEventLoop
+) -> str | None:
+    if borrowed is None:
+        return None
+    if borrowed.closed:
+        return _BORROWED_CLOSED
+    if loop_of(borrowed) is not loop:
+        return "the session that the client borrowed belongs to another event loop"
+    return None
+
+
+def _session_on(
+    connector: aiohttp.BaseConnector | None,
+    borrowed: aiohttp.ClientSession | None,
+    *,
+    headers: Mapping[str, str],
+) -> aiohttp.ClientSession:
+    """Make a session of our own, on our connector or on the borrowed one.
+
+    aiohttp's own session defaults (headers, cookies, auth, middlewares, raise_for_status) are
+    those of the borrowed session's owner, so only its connector and its tracing are taken.
+    """
+    traces = list(borrowed.trace_configs) if borrowed is not None else []
+    http = aiohttp.ClientSession(
+        connector=connector,
+        connector_owner=borrowed is None,
+        auto_decompress=False,  # ours is capped, and tells a cut body from a damaged one
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+        trace_configs=traces,
+    )
+    if borrowed is not None:
+        # An instrumentation that hooks into the making of sessions has added its tracing to
+        # this one too; the borrowed session's has it already, and would see each call twice.
+        http.trace_configs[:] = traces
+    return http
+
+
+def _connector(
+    connections: Connections,
+    limits: config.Limits,
+    origin: Origin,
+    borrowed: aiohttp.ClientSession | None,
+) -> tuple[aiohttp.BaseConnector, int]:
+    """Make a connector, or take the borrowed session's; and count its slots."""
+    slots = limits.max_connections
+    if borrowed is None:
+        connector = Connector(
+            connections,
+            limit=slots,
+            keepalive_expiry=limits.keepalive_expiry,
+            ssl=origin.own_context(),
+        )
+        return connector, slots
+    theirs = borrowed.connector
+    assert theirs is not None
+    bounds = (slots, theirs.limit, theirs.limit_per_host)
+    return theirs, min(bound for bound in bounds if bound)  # 0 means no limit

@@ -14,7 +14,6 @@ import time
 import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import aiohttp
 import pytest
@@ -41,7 +40,7 @@ from fanvue_async import (
     TransportError,
 )
 from fanvue_async.engine.accounts import Accounts
-from fanvue_async.engine.transport import Connector
+from fanvue_async.engine.transport import Connections, Connector
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ async def test_a_server_that_speaks_first_is_not_asked_for_ever() -> None:
 
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_create_end.append(hear_it)
-    connector = Connector(WeakSet(), limit=1, keepalive_expiry=4)
+    connector = Connector(Connections(), limit=1, keepalive_expiry=4)
     async with (
         Greeting() as server,
         aiohttp.ClientSession(connector=connector, trace_configs=[tracing]) as session,
