@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from fanvue_async.engine.credentials import Bearer
     from fanvue_async.engine.judgement import Judgement
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.retry import Outcome
@@ -72,7 +73,7 @@ class Attempt(Generic[T]):
         if refusal := pool.refusal(under_way=self._is_under_way):
             return judgement.failed(Failure(errors.ClientStateError, refusal))
         if remaining <= 0:
-            return judgement.failed(self._deadline_exceeded())
+            return judgement.failed(_deadline_exceeded(terms))
         credential = terms.credential
         needs_token = self._request.headers is None
         if needs_token and credential is None:
@@ -109,21 +110,26 @@ class Attempt(Generic[T]):
             if self._turn is not None:
                 left = judgement.left
                 self._turn.end(judgement.bearer, result, was_sent=left, started=started)
-        return judgement.judge(self._result(result), started)
+        return judgement.judge(self._end(result), started)
 
     async def _get_ready(self, scope: Scope) -> Failure | None:
         """Get a token, wait for the rate limit and a connection, then arm the attempt's clock."""
-        terms, slots = self._terms, self._pool.slots
+        terms, slots, turn = self._terms, self._pool.slots, self._turn
         while True:
             if failure := await self._get_token(scope):
                 return failure
-            is_known_as_refused = self._is_token_refused()  # the provider has no other
-            if failure := await self._take_turn():
-                return failure
+            is_known_as_refused = _is_refused(
+                self._terms, self._judgement.bearer
+            )  # the provider has no other
+            if turn is not None and not turn.is_taken:  # that is, if calls wait for a rate limit
+                again = self._judgement.attempts > 0
+                bearer = self._judgement.bearer
+                if failure := await turn.take(bearer, self._deadline, again=again):
+                    return failure
             if not slots.take():
                 await slots.wait()
             self._has_slot = True
-            if is_known_as_refused or not self._is_token_refused():
+            if is_known_as_refused or not _is_refused(self._terms, self._judgement.bearer):
                 break
             # It grew old while the call waited. Another one is asked for, but not in here, where a
             # slow provider would hold the connections of other accounts up.
@@ -149,20 +155,6 @@ class Attempt(Generic[T]):
         judgement.bearer = fetched
         return None
 
-    async def _take_turn(self) -> Failure | None:
-        """Wait for the rate limit, if calls do."""
-        turn, judgement = self._turn, self._judgement
-        if turn is None or turn.is_taken:
-            return None
-        return await turn.take(judgement.bearer, self._deadline, again=judgement.attempts > 0)
-
-    def _is_token_refused(self) -> bool:
-        """Return whether a provider's token was answered with 401 while this call waited."""
-        bearer, credential = self._judgement.bearer, self._terms.credential
-        if bearer is None or credential is None or credential.fixed is not None:
-            return False
-        return self._pool.accounts.is_refused(bearer)
-
     async def _exchange(self, http: aiohttp.ClientSession) -> Answer | Failure:
         request, judgement, pool = self._request, self._judgement, self._pool
         if not request.target.startswith("/"):
@@ -173,20 +165,9 @@ class Attempt(Generic[T]):
         url = pool.origin.url(request.target)
         exchange = judgement.exchange = Exchange(http, request.method, url, body)
         try:
-            return await exchange.run(self._headers(), self._terms.options)
+            return await exchange.run(_headers_of(request, judgement.bearer), self._terms.options)
         finally:
             body.on_piece = None  # else body and attempt hold each other, and a large part stays
-
-    def _headers(self) -> Mapping[str, str] | None:
-        """Make the request's own headers, which no frame keeps: a traceback would show the token.
-
-        A copy for each request: tracers write into what aiohttp is given.
-        """
-        request, bearer = self._request, self._judgement.bearer
-        headers = request.headers if bearer is None else bearer.headers.copy()
-        if request.accept is not None:
-            return {**(headers or {}), "Accept": request.accept}
-        return headers
 
     def _progressed(self, sent: int) -> None:
         """Restart the attempt's clock; a piece may leave after the attempt has expired."""
@@ -195,22 +176,46 @@ class Attempt(Generic[T]):
                 self._scope.change_to(self._terms.bounds.attempt_timer)
             self._request.on_progress(sent)
 
-    def _result(self, result: Answer | Failure | None) -> Answer | Failure:
+    def _end(self, result: Answer | Failure | None) -> Answer | Failure:
         """Tell what an attempt came to, also if our own clock or ``aclose`` ended it."""
         if self._pool.scopes.ended and not isinstance(result, Answer):
             return _CLOSED
-        if result is not None:
-            return result
-        exchange = self._judgement.exchange
-        if exchange is not None and exchange.answer is not None:
-            return exchange.answer  # an error's body that never ended: the status decides
-        if not self._bounded_by_attempt:
-            return self._deadline_exceeded()
-        seconds = f"within {self._terms.bounds.timeout.attempt:g} s"
-        if self._judgement.left:
-            return Failure(errors.NoAnswerError, f"no response {seconds}", transient=True)
-        return Failure(errors.NotSentError, f"no connection {seconds}", transient=True)
+        return result or _timed_out(
+            self._terms, self._judgement, by_attempt=self._bounded_by_attempt
+        )
 
-    def _deadline_exceeded(self) -> Failure:
-        seconds = self._terms.bounds.timeout.total
-        return Failure(errors.DeadlineExceededError, f"not done within {seconds:g} s")
+
+def _timed_out(terms: Terms, judgement: Judgement[T], *, by_attempt: bool) -> Answer | Failure:
+    exchange = judgement.exchange
+    if exchange is not None and exchange.answer is not None:
+        return exchange.answer  # an error's body that never ended: the status decides
+    if not by_attempt:
+        return _deadline_exceeded(terms)
+    seconds = f"within {terms.bounds.timeout.attempt:g} s"
+    if judgement.left:
+        return Failure(errors.NoAnswerError, f"no response {seconds}", transient=True)
+    return Failure(errors.NotSentError, f"no connection {seconds}", transient=True)
+
+
+def _deadline_exceeded(terms: Terms) -> Failure:
+    seconds = terms.bounds.timeout.total
+    return Failure(errors.DeadlineExceededError, f"not done within {seconds:g} s")
+
+
+def _headers_of(request: Request[T], bearer: Bearer | None) -> Mapping[str, str] | None:
+    """Make the request's own headers, which no frame keeps: a traceback would show the token.
+
+    A copy for each request: tracers write into what aiohttp is given.
+    """
+    headers = request.headers if bearer is None else bearer.headers.copy()
+    if request.accept is not None:
+        return {**(headers or {}), "Accept": request.accept}
+    return headers
+
+
+def _is_refused(terms: Terms, bearer: Bearer | None) -> bool:
+    """Tell whether a provider's token was answered with 401, as far as this client knows."""
+    credential = terms.credential
+    if bearer is None or credential is None or credential.fixed is not None:
+        return False
+    return terms.pool.accounts.is_refused(bearer)

@@ -32,11 +32,7 @@ _OPEN = Window(left=1)
 
 
 class SharedAllowance(Allowance):
-    """An allowance whose window is in a store.
-
-    It draws what calls wait for right now, and a little ahead while there is plenty, but at most
-    half of what is left: the processes use the window up together, and none keeps what others need.
-    """
+    """An allowance whose window is in a store, from which it draws what calls wait for."""
 
     admit: Callable[[], None]
     """Lets calls go for which there is a share; set by the gate."""
@@ -45,8 +41,8 @@ class SharedAllowance(Allowance):
         self, clock: ServerClock, store: Store, name: str, now: Callable[[], float]
     ) -> None:
         super().__init__(clock)
-        self._store = store
-        self._key = f"rate-limit/{sha256(name.encode()).hexdigest()}"
+        self._stored = _StoredWindow(store, name)
+        self._sightings = _Sightings()
         self._now = now
         self._share = 0
         self._drawn_number = 0  # the window that the share is of
@@ -55,8 +51,6 @@ class SharedAllowance(Allowance):
         self._report: Report | None = None  # the newest that the store does not know
         self._may_probe = False  # whether this process asks the unknown bucket
         self._ask_again_at = 0.0
-        self._seen_reset: float | None = None
-        self._seen_at = 0.0
         self._down_until = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -130,20 +124,14 @@ class SharedAllowance(Allowance):
             while not await self._exchange() or self._report is not None:
                 pass
         except Exception:  # noqa: BLE001 - a bug of the user's store must not end the calls
-            self._go_alone()
-
-    def _go_alone(self) -> None:
-        now = self._now()
-        if not self._down_until:
-            logger.warning("the rate-limit store failed; this process goes by its own view")
-        self._down_until = now + _DOWN_SECONDS
+            if not self._down_until:
+                logger.warning("the rate-limit store failed; this process goes by its own view")
+            self._down_until = self._now() + _DOWN_SECONDS
 
     async def _exchange(self) -> bool:
         """Read the window, correct it, draw from it, write it; False if another was faster."""
-        entry = await self._store.get(self._key)
-        known = _decode(entry.value) if entry is not None else None
+        known, version = await self._stored.read()
         stored = known or Window()
-        version = entry.version if entry is not None else ABSENT
         now = self._now()
         report, window = self._report, stored
         if report is not None:
@@ -151,15 +139,12 @@ class SharedAllowance(Allowance):
         if window.limit is None:
             return await self._probe(known, version)
         window = window.rolled(self._server_time(window, now))
-        drawn = self._draw(window)
+        carried = self._in_flight if 0 < self._drawn_number < window.number else 0
+        drawn = _draw(window, self._wanted, carried) if self._wanted else 0
         left = window.taken(drawn)
-        if left != stored:
-            value = _encode(left)
-            if not await self._store.put(
-                self._key, value, version=version, expires_in=_KEPT_SECONDS
-            ):
-                return False
-        self._adopt(left, drawn, report)
+        if left != stored and not await self._stored.write(left, version, _KEPT_SECONDS):
+            return False
+        self._adopt(left, drawn, carried, report)
         return True
 
     async def _probe(self, known: Window | None, version: str | Condition) -> bool:
@@ -167,45 +152,22 @@ class SharedAllowance(Allowance):
         if known is not None and known.left:  # another has found it open
             self.is_open = True
         elif self.is_open:
-            value, kept = _encode(_OPEN), _KEPT_SECONDS
-            return bool(await self._store.put(self._key, value, version=version, expires_in=kept))
+            return await self._stored.write(_OPEN, version, _KEPT_SECONDS)
         elif known is None and self._wanted:
-            value, kept = _encode(Window()), _PROBE_SECONDS
-            written = await self._store.put(self._key, value, version=version, expires_in=kept)
-            self._may_probe = written is not None
+            self._may_probe = await self._stored.write(Window(), version, _PROBE_SECONDS)
         self._ask_again_at = self._now() + _POLL_SECONDS
         return True
 
     def _server_time(self, window: Window, now: float) -> float:
-        """Return the API's time; while it has not told it, the least that it must be.
-
-        A window that another process wrote has ended at the latest when it was seen for as long as
-        a window is.
-        """
+        """Return the API's time; while it has not told it, the least that it must be."""
         if self.clock.is_known or window.reset is None:
             return self.clock.at(now)
-        if self._seen_reset != window.reset:
-            self._seen_reset, self._seen_at = window.reset, now
-        return window.reset if now - self._seen_at >= window.length else -math.inf
+        return self._sightings.least_time(window, window.reset, now)
 
-    def _draw(self, window: Window) -> int:
-        """Say how many requests to take out of the window."""
-        if not self._wanted:
-            return 0
-        carried = self._carried(window)
-        if window.left <= carried:
-            return 0
-        left = window.left - carried
-        return carried + min(max(self._wanted, left // _AHEAD), max(1, left // 2))
-
-    def _carried(self, window: Window) -> int:
-        """Return the calls in flight from an earlier window, which count in this one."""
-        return self._in_flight if 0 < self._drawn_number < window.number else 0
-
-    def _adopt(self, window: Window, drawn: int, report: Report | None) -> None:
+    def _adopt(self, window: Window, drawn: int, carried: int, report: Report | None) -> None:
         if self._report is report:
             self._report = None
-        share = max(0, drawn - self._carried(window))
+        share = max(0, drawn - carried)
         if window.number != self.window.number:
             self._share = 0
         self._share += share
@@ -244,3 +206,54 @@ def _decode(value: bytes) -> Window | None:
         )
     except (ValueError, KeyError, TypeError):
         return None
+
+
+class _StoredWindow:
+    """The window as the store keeps it."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._key = f"rate-limit/{sha256(name.encode()).hexdigest()}"
+
+    async def read(self) -> tuple[Window | None, str | Condition]:
+        entry = await self._store.get(self._key)
+        if entry is None:
+            return None, ABSENT
+        return _decode(entry.value), entry.version
+
+    async def write(self, window: Window, version: str | Condition, seconds: float) -> bool:
+        """Write it for so long; False if another was faster."""
+        value = _encode(window)
+        written = await self._store.put(self._key, value, version=version, expires_in=seconds)
+        return bool(written)
+
+
+class _Sightings:
+    """When a window was seen first, which tells when it must have ended at the latest."""
+
+    def __init__(self) -> None:
+        self._reset: float | None = None
+        self._at = 0.0
+
+    def least_time(self, window: Window, reset: float, now: float) -> float:
+        """Return the least that the API's time must be.
+
+        A window that another process wrote has ended at the latest when it was seen for as long as
+        a window is.
+        """
+        if self._reset != reset:
+            self._reset, self._at = reset, now
+        return reset if now - self._at >= window.length else -math.inf
+
+
+def _draw(window: Window, wanted: int, carried: int) -> int:
+    """Say how many requests to take out of the window.
+
+    Those that are wanted now, and a little ahead while there is plenty, but at most half of what is
+    left: the processes use the window up together, and none keeps what others need.
+    ``carried`` are the calls in flight from an earlier window, which count in this one.
+    """
+    if window.left <= carried:
+        return 0
+    left = window.left - carried
+    return carried + min(max(wanted, left // _AHEAD), max(1, left // 2))
