@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST := PYTHONDEVMODE=1 PYTHONMALLOC=pymalloc $(BIN)/python -m pytest --numprocesses=auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test recipes check docs bench chaos proxies mutants clean
+.PHONY: help demo test recipes check docs bench chaos proxies simulate mutants clean
 
 help:
 	@echo "make demo     a bot's day on a fake API; with FANVUE_ACCESS_TOKEN and USERS=\"uuid …\", open chats on the real one"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench    measure the cost of a call"
 	@echo "make chaos    make many calls against a hostile server"
 	@echo "make proxies  make many calls through nginx, HAProxy and Squid, if they are installed"
+	@echo "make simulate share rate limits between 50 simulated processes"
 	@echo "make mutants  break the package line by line; the tests must notice"
 	@echo "make clean    remove what these commands made"
 
@@ -50,6 +51,9 @@ chaos: $(VENV)/.dev
 
 proxies: $(VENV)/.dev
 	ALONE=1 $(BIN)/python -m pytest --capture=no tests/proxies $(ARGS)
+
+simulate: $(VENV)/.dev
+	$(BIN)/python tests/limits/simulate.py $(ARGS)
 
 mutants: $(VENV)/.mutants
 	$(BIN)/python tests/mutants/run.py $(ARGS)
