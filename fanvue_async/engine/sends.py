@@ -62,9 +62,10 @@ async def send_once(session: Session, request: Request[T], trace: Trace[T], *, c
             result = outcome.value
         elif not error.maybe_processed:
             send.is_settled = True
-        elif confirm and trace.content is not None:
+        else:
             # It is never sent again once it has left, so the newest attempt is the one that did.
-            found = await _look(session, trace, call.attempt_started, deadline)
+            is_open = confirm and trace.content is not None
+            found = await _look(session, trace, call.attempt_started, deadline) if is_open else None
             error.looked_for = found == []
             if found and len(found) == 1 and not sends.in_doubt(trace.place, trace.content):
                 result = found[0]
