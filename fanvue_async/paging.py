@@ -194,14 +194,24 @@ class _Pages(Generic[T]):
             raise self._endless(f"sent {_MAX_STALE_PAGES} pages without a new item")
         response = await self._read(position)
         self._known_positions.add(position)
-        fresh = tuple(filter(self._is_new, position.items(response)))
+        fresh = self._new_of(position.items(response))
         self._stale_pages = 0 if fresh and fresh != self._newest else self._stale_pages + 1
         self._newest = fresh
         self._position = position.following(response)
         return Page(fresh, self._position.text if self._position else None)
 
+    def _new_of(self, items: tuple[T, ...]) -> tuple[T, ...]:
+        """Leave out what was there before; what has no key comes as it comes."""
+        if self._key is None:
+            return items
+        keys = [*map(self._key, items)]
+        if None not in keys and self._known_items.add_all(keys):  # as nearly always
+            return items
+        return tuple(filter(self._is_new, items))
+
     def _is_new(self, item: T) -> bool:
-        key = self._key(item) if self._key else None
+        assert self._key is not None
+        key = self._key(item)
         return key is None or self._known_items.add(key)
 
     def _endless(self, what: str) -> ProtocolError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Collection, Generator
 
 K = TypeVar("K", bound=Hashable)
 
@@ -38,6 +38,16 @@ class Memory(Generic[K]):
         if len(self._known) > _SIZE:
             del self._known[next(iter(self._known))]
         return is_new
+
+    def add_all(self, keys: Collection[K]) -> bool:
+        """Remember keys if all of them are new and different; tell whether they were."""
+        new = dict.fromkeys(keys, 0.0)
+        if len(new) < len(keys) or not self._known.keys().isdisjoint(new):
+            return False
+        self._known.update(new)
+        while len(self._known) > _SIZE:
+            del self._known[next(iter(self._known))]
+        return True
 
 
 @attrs.define

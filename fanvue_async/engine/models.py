@@ -31,6 +31,7 @@ ABSENT: Any = attrs.Factory(lambda: None)
 Should it be missing or null all the same, it reads as None, and one WARNING says so.
 """
 
+_WARNING = "%s is documented, but missing from a response: it reads as None"
 _TIMESTAMP = Annotated[datetime, msgspec.Meta(tz=True)]
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 _PLACE = re.compile(r"(?P<reason>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
@@ -170,11 +171,29 @@ def name_of(field: attrs.Attribute[Any]) -> str:
 
 def _builder(cls: Any, builds: list[_Build | None]) -> _Build:
     """Make the function that turns a Struct into its model."""
-    fields = attrs.fields(cls)
-    values_of = msgspec.structs.astuple
+    values_of, fill = msgspec.structs.astuple, _filler(cls)
     # The slots are filled one by one: __init__ of a frozen class costs half as much again.
-    setters = [getattr(cls, field.name).__set__ for field in fields]
+    setters = [getattr(cls, field.name).__set__ for field in attrs.fields(cls)]
     converted = [(place, build) for place, build in enumerate(builds) if build]
+
+    def build(read: Any) -> Any:
+        values = list(values_of(read))
+        if None in values:
+            fill(values)
+        for place, build_value in converted:
+            if (value := values[place]) is not None:
+                values[place] = build_value(value)
+        model: Any = object.__new__(cls)
+        for set_field, value in zip(setters, values):  # noqa: B905 - strict costs a fifth more
+            set_field(model, value)
+        return model
+
+    return build
+
+
+def _filler(cls: Any) -> Callable[[list[Any]], None]:
+    """Make the function that puts defaults where nothing came, and warns of what should have."""
+    fields = attrs.fields(cls)
     promised = [place for place, field in enumerate(fields) if field.default is ABSENT]
     defaults = [
         (place, field.default)
@@ -183,31 +202,16 @@ def _builder(cls: Any, builds: list[_Build | None]) -> _Build:
     ]
     warned: set[int] = set()
 
-    def warn(place: int) -> None:
-        warned.add(place)
-        _logger.warning(
-            "%s.%s is documented, but missing from a response: it reads as None",
-            cls.__name__,
-            fields[place].name,
-        )
-
-    def build(read: Any) -> Any:
-        values = list(values_of(read))
-        for place, build_value in converted:
-            if values[place] is not None:
-                values[place] = build_value(values[place])
+    def fill(values: list[Any]) -> None:
         for place in promised:
             if values[place] is None and place not in warned:
-                warn(place)
+                warned.add(place)
+                _logger.warning(_WARNING, f"{cls.__name__}.{fields[place].name}")
         for place, default in defaults:
             if values[place] is None:
                 values[place] = default
-        model: Any = object.__new__(cls)
-        for set_field, value in zip(setters, values, strict=True):
-            set_field(model, value)
-        return model
 
-    return build
+    return fill
 
 
 # What the documentation of the API is known to be loose about, and JSON that msgspec is too strict

@@ -295,7 +295,7 @@ def encode_query(query: Mapping[str, object], name: str, commas: tuple[str, ...]
         is_list = isinstance(value, list | tuple | set | frozenset)
         items = cast("list[object]", value) if is_list else [value]
         texts = [quote(_query_text(key, item, name), safe="") for item in items]
-        encoded = quote(str.__str__(key), safe="")
+        encoded = key if key.isalnum() and key.isascii() else quote(str.__str__(key), safe="")
         if key in commas:
             texts = [",".join(texts)] if texts else []
         pairs.extend(f"{encoded}={text}" for text in texts)
@@ -308,6 +308,8 @@ def _query_text(key: str, value: object, name: str) -> str:
             return str.__str__(value)  # not str(): that of an enum's member is its name
     elif isinstance(value, bool):
         return "true" if value else "false"
+    elif type(value) is int:
+        return f"{value:d}"
     else:
         try:
             text = wire.dumps(value).decode()

@@ -1,7 +1,7 @@
 """A server that costs as little as it can, in a process of its own: what is measured is the client.
 
 It answers ``POST /chats`` as the API documents it, ``POST /late/chats`` after 20 milliseconds, and
-``POST /hold/chats`` never.
+``POST /hold/chats`` never; ``GET /chats/…`` gives a page of 50 messages.
 """
 
 from __future__ import annotations
@@ -14,25 +14,33 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from benchmarks import TESTS
+from benchmarks.page import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 _BODY = b'{"message":"Chat created successfully"}'
-_CREATED = b"\r\n".join(
-    [
-        b"HTTP/1.1 201 Created",
-        b"Date: Sun, 22 Nov 2026 12:00:00 GMT",
-        b"Content-Type: application/json; charset=utf-8",
-        b"Content-Length: %d" % len(_BODY),
-        b"X-RateLimit-Limit: 200",
-        b"X-RateLimit-Remaining: 199",
-        b"X-RateLimit-Reset: 1795348860",
-        b"",
-        _BODY,
-    ]
-)
+
+
+def _response(status: bytes, body: bytes) -> bytes:
+    return b"\r\n".join(
+        [
+            b"HTTP/1.1 " + status,
+            b"Date: Sun, 22 Nov 2026 12:00:00 GMT",
+            b"Content-Type: application/json; charset=utf-8",
+            b"Content-Length: %d" % len(body),
+            b"X-RateLimit-Limit: 200",
+            b"X-RateLimit-Remaining: 199",
+            b"X-RateLimit-Reset: 1795348860",
+            b"",
+            body,
+        ]
+    )
+
+
+_CREATED = _response(b"201 Created", _BODY)
+_MESSAGES = _response(b"200 OK", PAGE)
 _LATE = 0.02
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
@@ -70,6 +78,8 @@ class _Chats(asyncio.Protocol):
                 break
             if received.startswith(b"POST /chats "):
                 self._transport.write(_CREATED)
+            elif received.startswith(b"GET /chats/"):
+                self._transport.write(_MESSAGES)
             elif received.startswith(b"POST /late/chats "):
                 asyncio.get_running_loop().call_later(_LATE, self._transport.write, _CREATED)
             elif not received.startswith(b"POST /hold/chats "):
