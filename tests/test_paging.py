@@ -195,10 +195,11 @@ async def test_rows_that_arrive_meanwhile_shift_nothing(lists: Lists) -> None:
 
 async def test_ten_thousand_rows_are_remembered(lists: Lists) -> None:
     """A page that comes again 10,000 rows later is still known; memory is bounded there."""
-    lists.rows = [_row(number) for number in range(10_000)]
-    lists.rows += lists.rows[:50]
+    lists.rows = [_row(number) for number in range(10_050)]
+    lists.rows += [*lists.rows[100:149], _row(20000)]
 
-    assert len(await lists.client.followers.list().collect()) == 10_000
+    seen = _numbers(await lists.client.followers.list().collect())
+    assert seen == [*range(10_050), 20_000]
 
 
 async def test_breaking_out_leaves_nothing(no_leaks: None, lists: Lists) -> None:

@@ -149,6 +149,20 @@ async def test_another_message_is_not_taken_for_it(scene: Scene, other: dict[str
     assert sent.message_uuid == scene.uuids[1]
 
 
+async def test_media_that_the_api_does_not_name_still_count(scene: Scene) -> None:
+    """Where only ``hasMedia`` tells of media, it decides."""
+    scene.faults = ["lost request"]
+    scene.ledger.arrive(USER, "other", {"text": "Hi", "mediaUuids": [_MEDIA], "hidden": True})
+    with pytest.raises(NoAnswerError) as caught:
+        await scene.client.messages.send(USER, text="Hi")
+    assert caught.value.looked_for is False
+
+    sent = scene.ledger.arrive(user(3), "ours", {"mediaUuids": [_MEDIA], "hidden": True})
+    scene.faults = ["lost request"]
+    found = await scene.client.messages.send(user(3), media_uuids=[_MEDIA])
+    assert found.message_uuid == sent.uuid
+
+
 async def test_an_older_equal_message_is_not_taken_for_it(scene: Scene) -> None:
     """Only what was sent since the attempt counts, by the server's own clock."""
     scene.earlier(5)

@@ -375,6 +375,6 @@ def _is_same(
     usd = message.pricing.usd if message.pricing else None
     if (usd.price if usd else None) != price:
         return False
-    if message.media_uuids or not media:
+    if message.media_uuids:
         return set(message.media_uuids) == set(media)
-    return bool(message.has_media)  # the API did not say which
+    return bool(message.has_media) == bool(media)  # the API did not say which

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fanvue_async.testing import FakeFanvue
 
+_NOW = datetime.now(UTC)
 _NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001 - that is the point
 _LISTS = ListSelection(smart_list_uuids=["subscribers"])
 _PRICE = r"price is in US cents, at least 300 \(\$3\.00\)"
@@ -86,6 +87,14 @@ _REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: c.creator(USER).subscribers.online(subscriber_uuids=["x"]), _UUID),
     (lambda c: c.creator(USER).messages.send(USER, text=""), "text must have 1 to 5,000"),
     (lambda c: c.creator("anna"), f"creator_uuid {_UUID}"),
+    (lambda c: c.agencies.invite("anna at example.com"), "email must be an e-mail address"),
+    (lambda c: c.agencies.earnings(None, _NOW), "start_date must be a datetime, not None"),
+    (lambda c: c.agencies.earnings(_NOW, _NOW), "end_date must be later than start_date"),
+    (lambda c: c.insights.earnings(start_date=_NAIVE), "start_date needs a time zone"),
+    (lambda c: c.collections.create(""), "label must have 1 to"),
+    (lambda c: c.posts.add_comment(USER, "x" * 601), "text must have 1 to 600"),
+    (lambda c: c.media.get_many([user(n) for n in range(21)]), "have 20 UUIDs, not 21"),
+    (lambda c: c.vault.get_folder("x" * 256), "folder_name must"),
 ]
 
 

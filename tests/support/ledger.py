@@ -143,7 +143,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "recipient": {},
         "hasMedia": bool(media),
         "mediaType": None,
-        "mediaUuids": media,
+        "mediaUuids": [] if entry.body.get("hidden") else media,
         "type": "SINGLE_RECIPIENT",
         "pricing": {"USD": {"price": price}} if price else None,
         "purchasedAt": None,
