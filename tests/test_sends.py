@@ -155,7 +155,7 @@ async def test_media_that_the_api_does_not_name_still_count(scene: Scene) -> Non
     scene.ledger.arrive(USER, "other", {"text": "Hi", "mediaUuids": [_MEDIA], "hidden": True})
     with pytest.raises(NoAnswerError) as caught:
         await scene.client.messages.send(USER, text="Hi")
-    assert caught.value.looked_for is False
+    assert caught.value.looked_for
 
     sent = scene.ledger.arrive(user(3), "ours", {"mediaUuids": [_MEDIA], "hidden": True})
     scene.faults = ["lost request"]
