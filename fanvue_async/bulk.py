@@ -93,7 +93,7 @@ def each(  # noqa: PLR0913 - what is to be done, and how
     by that process, or by this one once the lease of a killed process has ended, 15 s later.
 
     It stops at the first error that every item would meet (token, scope, version, closed client)
-    and at any exception that is no ``FanvueError``, and raises it once the calls in flight have
+    and at any exception that is not a ``FanvueError``, and raises it once the calls in flight have
     ended. A loop that is left early starts nothing new; what is in flight is settled all the same.
 
     Args:

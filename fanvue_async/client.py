@@ -92,7 +92,7 @@ class _Scoped:
             access_token: whom to act for.
             account: a name for whom the token belongs to, under which rate limit and retry quota
                 are kept when the token changes. Default: with a new token, the provider's
-                ``account``, else each token is an account of its own.
+                ``account``, else each token is its own account.
             timeout: a :class:`Timeout`, or a number of seconds for its ``total``.
             retry: when a call is tried again.
 
@@ -244,7 +244,7 @@ class FanvueClient(_Scoped):
             creator_uuid: a ``uuid.UUID``, or its canonical text of 36 characters.
 
         Raises:
-            InvalidArgumentError: ``creator_uuid`` is no UUID.
+            InvalidArgumentError: ``creator_uuid`` is not a UUID.
 
         """
         uuid = uuid_of("creator_uuid", creator_uuid)

@@ -68,7 +68,7 @@ class Timeout:
     """How long a call may take, in seconds, each up to one day.
 
     Raises:
-        ConfigurationError: a value is no finite number, or out of range.
+        ConfigurationError: a value is not a finite number, or out of range.
 
     """
 
@@ -85,7 +85,7 @@ class Limits:
     """How many connections a client opens, and how long it keeps idle ones.
 
     Raises:
-        ConfigurationError: a value is no finite number, or out of range.
+        ConfigurationError: a value is not a finite number, or out of range.
 
     """
 

@@ -19,10 +19,10 @@
     │   ├── UnsignedWebhookError             it carries no signature
     │   ├── BadSignatureError                no signature matches
     │   ├── StaleWebhookError                it was signed too long ago, or in the future
-    │   ├── MalformedEventError              the signature matches, the body is no event
+    │   ├── MalformedEventError              the signature matches, the body is not an event
     │   └── EventInProgressError             another worker is handling it right now
     ├── DecodeError                          a success whose body breaks the contract
-    └── APIError                             any status that is no success
+    └── APIError                             any status that is not a success
         ├── BadRequestError                  400
         │   ├── UnsupportedVersionError      {error, message}
         │   ├── InvalidRequestError          {errors: […]}
@@ -208,7 +208,7 @@ class StaleWebhookError(WebhookError):
 
 
 class MalformedEventError(WebhookError):
-    """The signature matches, but the body is no event."""
+    """The signature matches, but the body is not an event."""
 
 
 class EventInProgressError(WebhookError):

@@ -99,7 +99,7 @@ class Inbox:
                 request.
 
         Raises:
-            InvalidArgumentError: ``every`` is no such number.
+            InvalidArgumentError: ``every`` is not such a number.
             FanvueError: the list of chats cannot be read, for a reason that is not transient.
 
         """

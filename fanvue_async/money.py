@@ -8,9 +8,8 @@ from decimal import Decimal
 class Cents(int):
     """An amount in US cents: an ``int`` that knows its dollars.
 
-    Sums, differences, negations and multiples by an ``int`` are ``Cents`` again; a true division is
-    a ``float``, since a fraction of a cent is no amount. JSON and pickle treat it as the ``int`` it
-    is.
+    Sums, differences, negations and multiples by an ``int`` are ``Cents`` again. A true division is
+    a ``float``: a fraction of a cent is not an amount. JSON and pickle treat it as the ``int`` it is.
 
     >>> Cents(999).dollars
     Decimal('9.99')

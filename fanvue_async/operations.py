@@ -83,7 +83,7 @@ def _row(
 
 
 def _methods(noun: ModuleType) -> dict[str, set[str]]:
-    """Give the names that each public method of a noun uses, by ``noun.method``."""
+    """Return the names that each public method of a noun uses, by ``noun.method``."""
     prefix = noun.__name__.rpartition(".")[2]
     owners = [
         (f"{prefix}.", value)
@@ -101,7 +101,7 @@ def _methods(noun: ModuleType) -> dict[str, set[str]]:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """Give the names that a function uses, those in its lambdas and inner functions included."""
+    """Return the names that a function uses, those in its lambdas and inner functions included."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, type(code)):

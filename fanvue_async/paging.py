@@ -64,7 +64,7 @@ class Listing(Generic[T]):
     """A list of the API, read page by page as it is used. Nothing is sent before that.
 
     ``async for item in listing`` gives each item once, ``pages()`` whole pages, ``collect()`` a
-    list. Each page is a call of its own with the client's whole deadline, and each use begins anew.
+    list. Each page is its own call with the client's whole deadline, and each use begins anew.
     """
 
     __slots__ = ("_key", "_operation", "_query", "_session", "_size_name", "_start", "_values")

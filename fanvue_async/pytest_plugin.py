@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def fake_fanvue(request: pytest.FixtureRequest) -> Iterator[FakeFanvue]:
-    """Run a FakeFanvue on a thread of its own, so that it serves any test, async or not.
+    """Run a FakeFanvue in its own thread, so that it serves any test, async or not.
 
     Its methods and lists may be used from the test as they are.
     """

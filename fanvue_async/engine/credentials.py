@@ -198,7 +198,7 @@ def _plain_method(provider: Any) -> str | None:
         method = inspect.unwrap(getattr(provider, name))
         function = getattr(method, "__func__", method)
         if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
-            continue  # of what is no function, only its result can tell
+            continue  # of what is not a function, only its result can tell
         if function.__annotations__.get("return", "str") in {str, None, "str", "None"}:
             return name
     return None

@@ -39,7 +39,7 @@ _SOCKS_TRANSIENT = frozenset({1, 3, 4, 5, 6, 0x5B})
 _UNTRUSTED = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch)
 
 PASSING = (KeyboardInterrupt, SystemExit, GeneratorExit)
-"""Exceptions that end a program or a task, and are no result of a call."""
+"""Exceptions that end a program or a task, and are not a call's result."""
 
 
 @attrs.define(eq=False)
@@ -116,7 +116,7 @@ def _is_permanent(error: BaseException) -> bool:
     """Return whether a request that never left would fail again: certificates, TLS, proxy rules."""
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         return not isinstance(_underneath(error), ssl.SSLEOFError | ssl.SSLZeroReturnError)
-    if isinstance(error, aiohttp.ClientHttpProxyError):  # the one status that is no invention
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # the one status that is not invented
         return error.status < 500  # noqa: PLR2004 - 5xx
     if isinstance(error, _UNTRUSTED):
         return True

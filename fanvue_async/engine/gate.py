@@ -231,7 +231,7 @@ class Gates:
         operation: str,
         report: Report | None,
     ) -> Gate:
-        """Find whose report it is: an operation that tells another limit has a bucket of its own.
+        """Find whose report it is: an operation that reports another limit has a bucket of its own.
 
         One that told the bucket's limit before tells that the bucket's limit has changed.
         """

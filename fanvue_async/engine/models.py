@@ -43,7 +43,7 @@ def reader(returns: Any) -> Callable[[bytes], Any]:
 
     Args:
         returns: an attrs model, ``Numbered[Model]``, ``Cursored[Model]``, ``list[Model]`` (read as
-            a tuple), ``dict[str, Model]``, or ``str`` for text that is no JSON.
+            a tuple), ``dict[str, Model]``, or ``str`` for text that is not JSON.
 
     Returns:
         A function that raises ``wire.MalformedBodyError`` for a body of another shape. Its words

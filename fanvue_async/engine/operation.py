@@ -208,7 +208,7 @@ def uuid_of(argument: str, value: object, name: str | None = None) -> str:
     """Write a UUID as the API does.
 
     Raises:
-        InvalidArgumentError: it is no UUID; the sentence names the argument.
+        InvalidArgumentError: it is not a UUID; the sentence names the argument.
 
     """
     uuid = wire.uuid_text(value)

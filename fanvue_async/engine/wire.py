@@ -113,7 +113,7 @@ def is_unicode(text: str) -> bool:
 
 
 def uuid_text(value: object) -> str | None:
-    """Write a UUID as the API does, in lower case; None if ``value`` is no UUID.
+    """Write a UUID as the API does, in lower case; None if ``value`` is not a UUID.
 
     Those of other libraries (asyncpg, uuid_utils) count. A text must be the canonical form of 36
     characters (RFC 9562), in any case: ``uuid.UUID(text)`` takes braces, ``urn:uuid:`` and

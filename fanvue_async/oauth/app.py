@@ -239,7 +239,7 @@ def checked_account(account: str) -> str:
     """Return the name of an account.
 
     Raises:
-        ConfigurationError: it is no text of 1 to 256 characters.
+        ConfigurationError: it is not a str of 1 to 256 characters.
 
     """
     is_text = isinstance(account, str) and 0 < len(account) <= _ACCOUNT_LENGTH

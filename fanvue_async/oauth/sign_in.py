@@ -70,7 +70,7 @@ def checked_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
     """Return the scopes as they were given.
 
     Raises:
-        ConfigurationError: they are one text, or one of them is no scope (RFC 6749, 3.3).
+        ConfigurationError: they are one text, or one of them is not a scope (RFC 6749, 3.3).
 
     """
     given: object = scopes

@@ -227,7 +227,7 @@ class Parts:
 
 
 class Transfer:
-    """Brings all parts to their addresses, a few at a time; each is sent again by itself."""
+    """Brings all parts to their addresses, a few at a time; each is retried on its own."""
 
     def __init__(
         self,

@@ -385,7 +385,7 @@ class AgenciesResource(Resource):
             email: of an existing creator's account.
 
         Raises:
-            InvalidArgumentError: ``email`` is no address; nothing was sent.
+            InvalidArgumentError: ``email`` is not an address; nothing was sent.
             FanvueError: anything else. If ``maybe_processed``, the e-mail may be on its way.
 
         Source: createCreatorInvite, https://api.fanvue.com/docs/api-reference
@@ -398,10 +398,10 @@ class AgenciesResource(Resource):
         """Invite somebody to the team by e-mail. Scope: ``write:agency``.
 
         Args:
-            email: of an existing account that is no creator's and not invited yet.
+            email: of an existing account that is not a creator's and not invited yet.
 
         Raises:
-            InvalidArgumentError: ``email`` is no address; nothing was sent.
+            InvalidArgumentError: ``email`` is not an address; nothing was sent.
             FanvueError: anything else. If ``maybe_processed``, the e-mail may be on its way.
 
         Source: createAgencyInvite, https://api.fanvue.com/docs/api-reference

@@ -94,7 +94,7 @@ class AppsResource(Resource):
             app_uuid: the app that the token was issued to.
 
         Raises:
-            InvalidArgumentError: ``app_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``app_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such app.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
@@ -110,7 +110,7 @@ class AppsResource(Resource):
             app_uuid: an app of the token's user.
 
         Raises:
-            InvalidArgumentError: ``app_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``app_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such app, or it belongs to somebody else.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 

@@ -118,7 +118,7 @@ class OnlineStatus:
 
 @attrs.frozen(kw_only=True)
 class MediaVariant:
-    """One form of a medium."""
+    """One form of a media item."""
 
     variant_type: str = ABSENT
     """``main``, ``thumbnail``, ``thumbnail_gallery`` or ``blurred``."""
@@ -135,7 +135,7 @@ class MediaVariant:
 
 @attrs.frozen(kw_only=True)
 class ChatMedia:
-    """A medium that was sent in a chat."""
+    """A media item that was sent in a chat."""
 
     uuid: str
     message_uuid: str = ABSENT
@@ -221,7 +221,7 @@ class CreatorChatsResource(Resource):
             What the API says about it.
 
         Raises:
-            InvalidArgumentError: ``user_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``user_uuid`` is not a UUID; nothing was sent.
             NotContactableError: the user can't be messaged.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
@@ -380,7 +380,7 @@ class ChatsResource(CreatorChatsResource):
         """List the chats. Scope: ``read:chat``.
 
         Args:
-            filter: only chats that pass all of these. Accounts that are no creators may use
+            filter: only chats that pass all of these. Accounts that are not creators may use
                 ``unread``, ``online``, ``subscribed_to`` and ``not_muted``.
             search: only users whose name has this, at most 100 characters.
             custom_list_id: only members of this custom list.

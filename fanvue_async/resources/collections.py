@@ -93,7 +93,7 @@ class CollectionsResource(Resource):
             collection_uuid: the collection.
 
         Raises:
-            InvalidArgumentError: ``collection_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``collection_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such collection.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 

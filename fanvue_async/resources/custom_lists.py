@@ -198,7 +198,7 @@ class CustomListsResource(CreatorCustomListsResource):
             list_uuid: the list.
 
         Raises:
-            InvalidArgumentError: ``list_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``list_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such list.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
@@ -235,7 +235,7 @@ class CustomListsResource(CreatorCustomListsResource):
             user_uuid: the user.
 
         Raises:
-            InvalidArgumentError: an argument is no UUID; nothing was sent.
+            InvalidArgumentError: an argument is not a UUID; nothing was sent.
             NotFoundError: there is no such list or member.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 

@@ -560,7 +560,7 @@ class InsightsResource(CreatorInsightsResource):
             user_uuid: the fan.
 
         Raises:
-            InvalidArgumentError: ``user_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``user_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such fan.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 

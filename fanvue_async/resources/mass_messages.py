@@ -227,7 +227,7 @@ class CreatorMassMessagesResource(Resource):
             message_uuid: the mass message.
 
         Raises:
-            InvalidArgumentError: ``message_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``message_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such mass message.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 

@@ -46,7 +46,7 @@ _SOURCE = re.compile("[a-z0-9_]+")
 
 @attrs.frozen(kw_only=True)
 class MediaFile(MediaVariant):
-    """One form of a medium, with an identity of its own."""
+    """One form of a media item, with its own identity."""
 
     uuid: str
 
@@ -101,7 +101,7 @@ class Media:
 
 @attrs.frozen(kw_only=True)
 class BulkMediaError:
-    """Why a medium was not found."""
+    """Why a media item was not found."""
 
     media_uuid: str
     code: str = ABSENT
@@ -119,7 +119,7 @@ class BulkMedia:
 
 @attrs.frozen(kw_only=True)
 class GrantedMedia:
-    """What lets a consumer see a medium."""
+    """What lets a consumer see a media item."""
 
     entitlement_id: str
     status: str = ABSENT
@@ -149,7 +149,7 @@ class UploadSession:
 
 @attrs.frozen(kw_only=True)
 class UploadedMedia:
-    """A medium whose file is there."""
+    """A media item whose file is there."""
 
     media_uuid: str
     status: str
@@ -158,7 +158,7 @@ class UploadedMedia:
 
 @attrs.frozen(kw_only=True)
 class UploadCompleted:
-    """The state of a medium when all its parts are there."""
+    """The state of a media item when all its parts are there."""
 
     status: str
     """``created``, ``processing``, ``ready`` or ``error``."""
@@ -281,16 +281,16 @@ class CreatorMediaResource(Resource):
         purchased_by: UUID | str | None = None,
         variants: Sequence[VariantType] = (),
     ) -> Media:
-        """Read about a medium. Scope: ``read:media``.
+        """Read about a media item. Scope: ``read:media``.
 
         Args:
-            media_uuid: the medium.
+            media_uuid: the media item.
             purchased_by: a fan; whether the fan bought it is in ``purchased_by_fan``.
             variants: the forms to get an address for; without one, no form has an address.
 
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.
-            NotFoundError: there is no such medium.
+            NotFoundError: there is no such media item.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
         Source: getUserMediaByUuid, https://api.fanvue.com/docs/api-reference
@@ -317,21 +317,21 @@ class CreatorMediaResource(Resource):
     ) -> UploadedMedia:
         """Upload a file, from the session to the last part. Scope: ``write:media``.
 
-        Four parts are sent at a time, and each is sent again by itself. Of the client's
+        Four parts are sent at a time, and each is retried on its own. Of the client's
         ``Timeout``, ``attempt`` counts the seconds in which a part makes no progress, and ``total``
-        bounds each call of the API, not the upload. At most four parts are in memory. Once the
-        upload has begun, an error, cancellation included, has a note with the UUID of the medium.
+        bounds each call of the API, not the upload. At most four parts are in memory. If the
+        upload fails or is cancelled, the error has a note with the UUID of the media item.
 
         Args:
             source: a path, bytes, or an async iterator of bytes.
-            name: what the medium is called, 1 to 255 characters. Default: the file's name.
+            name: what the media item is called, 1 to 255 characters. Default: the file's name.
             media_type: ``image``, ``video``, ``audio`` or ``document``. Default: by the file's
                 name. Without a path, ``name`` and ``media_type`` are required.
             folder: a folder of the vault to put it into; it must exist.
             progress: called with the number of bytes sent and of all bytes, the latter None of an
                 iterator. It must not block.
-            wait_until_ready: whether to read the medium, with growing pauses, until its status is
-                ``ready`` or ``error``. Needs ``read:media`` as well.
+            wait_until_ready: whether to poll the media item, with growing pauses, until its status
+                is ``ready`` or ``error``. Needs ``read:media`` as well.
             part_size: bytes of a part, at least 5 MiB. Default: 8 MiB, or a hundredth of the file
                 if that is more. If the API names a size, that holds.
             timeout: seconds for the whole upload; None: as long as it makes progress.
@@ -373,7 +373,7 @@ class CreatorMediaResource(Resource):
         raise late
 
     async def _send(self, session: UploadSession, parts: Parts, progress: Progress | None) -> str:
-        """Send all parts and complete the upload. Returns the status of the medium."""
+        """Send all parts and complete the upload. Returns the status of the media item."""
         parts.cut_by(session.part_size)
         address_of = partial(self.upload_part_url, session.upload_id)
         sent = await Transfer(self._session, parts, address_of, progress).run()
@@ -402,10 +402,10 @@ class CreatorMediaResource(Resource):
     ) -> UploadSession:
         """Begin an upload; ``upload`` does all of it. Scope: ``write:media``.
 
-        It is not repeated when its outcome is unknown: each one makes a medium.
+        It is not repeated when its outcome is unknown: each one makes a media item.
 
         Args:
-            name: what the medium is called, 1 to 255 characters.
+            name: what the media item is called, 1 to 255 characters.
             filename: the name of its file, 1 to 255 characters.
             media_type: ``image``, ``video``, ``audio`` or ``document``.
             size_bytes: its size, up to 1,610,612,736. **Assumed**: other programs send it.
@@ -454,7 +454,7 @@ class CreatorMediaResource(Resource):
     async def complete_upload(self, upload_id: str, parts: Sequence[UploadPart]) -> UploadCompleted:
         """Say that all parts are there. Scope: ``write:media``.
 
-        It is not repeated when its outcome is unknown: read the medium's status to find out.
+        It is not repeated when its outcome is unknown: read the media item's status to find out.
 
         Args:
             upload_id: of :meth:`create_upload`.
@@ -518,7 +518,7 @@ class CreatorMediaResource(Resource):
 
 
 def _note(error: BaseException, begun: Sequence[str]) -> None:
-    """Add the UUID of the medium to an error."""
+    """Add the UUID of the media item to an error."""
     for media_uuid in begun:
         error.add_note(f"The upload was begun as the medium {media_uuid}.")
 
@@ -565,16 +565,16 @@ class MediaResource(CreatorMediaResource):
         *,
         variants: Sequence[VariantType] = (),
     ) -> Media:
-        """Read about a medium that a consumer was granted. Scope: ``read:media``.
+        """Read about a media item that a consumer was granted. Scope: ``read:media``.
 
         Args:
-            media_uuid: the medium.
+            media_uuid: the media item.
             consumer_id: whom it was granted to, by :meth:`grant`.
             variants: the forms to get an address for; without one, no form has an address.
 
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.
-            NotFoundError: there is no such medium, or it was not granted.
+            NotFoundError: there is no such media item, or it was not granted.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
         Source: getEntitledMedia, https://api.fanvue.com/docs/api-reference
@@ -590,20 +590,20 @@ class MediaResource(CreatorMediaResource):
     async def grant(
         self, media_uuid: UUID | str, consumer_id: UUID | str, source: str, source_ref: str
     ) -> GrantedMedia:
-        """Let a consumer see a medium. Scope: ``write:media``.
+        """Let a consumer see a media item. Scope: ``write:media``.
 
         The same ``source`` and ``source_ref`` give the same entitlement again, so it is repeated
         when its outcome is unknown.
 
         Args:
-            media_uuid: the medium.
+            media_uuid: the media item.
             consumer_id: who may see it.
             source: what grants it: 1 to 100 of ``a`` to ``z``, ``0`` to ``9`` and ``_``.
             source_ref: its reference there, 1 to 255 characters.
 
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.
-            NotFoundError: there is no such medium.
+            NotFoundError: there is no such media item.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
         Source: grantMedia, https://api.fanvue.com/docs/api-reference
@@ -631,7 +631,7 @@ class MediaResource(CreatorMediaResource):
             link_uuid: the link.
 
         Raises:
-            InvalidArgumentError: ``link_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``link_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such link.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
@@ -648,13 +648,13 @@ class MediaResource(CreatorMediaResource):
         caption: str | EllipsisType = ...,
         recommended_price: int | EllipsisType = ...,
     ) -> None:
-        """Change what a medium is called and costs. Scope: ``write:media``.
+        """Change what a media item is called and costs. Scope: ``write:media``.
 
         **Assumed**: seen in a public program, not in the API's documentation. What is left out
         stays as it is.
 
         Args:
-            media_uuid: the medium.
+            media_uuid: the media item.
             name: up to 255 characters.
             caption: up to 5,000 characters.
             recommended_price: US cents, 0 to 50,000.
@@ -675,15 +675,15 @@ class MediaResource(CreatorMediaResource):
         await self._call(_UPDATE, media_uuid, json=json)
 
     async def delete(self, media_uuid: UUID | str) -> None:
-        """Delete a medium; copies that were sent stay. Scope: ``write:media``.
+        """Delete a media item; copies that were sent stay. Scope: ``write:media``.
 
         **Assumed**: seen in a public program, not in the API's documentation.
 
         Args:
-            media_uuid: the medium.
+            media_uuid: the media item.
 
         Raises:
-            InvalidArgumentError: ``media_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``media_uuid`` is not a UUID; nothing was sent.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
         """

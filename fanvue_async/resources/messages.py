@@ -108,7 +108,7 @@ class SentMessage:
 
 @attrs.frozen(kw_only=True)
 class MessageMediaError:
-    """Why a medium was not found."""
+    """Why a media item was not found."""
 
     media_uuid: str
     code: str = ABSENT
@@ -321,7 +321,7 @@ class MessagesResource(CreatorMessagesResource):
             message_uuid: the message. One that was bought, or sent to many, can't be deleted here.
 
         Raises:
-            InvalidArgumentError: an argument is no UUID; nothing was sent.
+            InvalidArgumentError: an argument is not a UUID; nothing was sent.
             BadRequestError: this message can't be deleted.
             NotFoundError: there is no such message.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.

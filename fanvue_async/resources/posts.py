@@ -368,7 +368,7 @@ class CreatorPostsResource(Resource):
             post_uuid: the post.
 
         Raises:
-            InvalidArgumentError: ``post_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``post_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such post.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
@@ -384,7 +384,7 @@ class CreatorPostsResource(Resource):
             post_uuid: the post.
 
         Raises:
-            InvalidArgumentError: ``post_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``post_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such post.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
@@ -400,7 +400,7 @@ class CreatorPostsResource(Resource):
             post_uuid: the post.
 
         Raises:
-            InvalidArgumentError: ``post_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``post_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such post.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
@@ -418,7 +418,7 @@ class CreatorPostsResource(Resource):
             post_uuid: the post.
 
         Raises:
-            InvalidArgumentError: ``post_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``post_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such post.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
@@ -473,7 +473,7 @@ class CreatorPostsResource(Resource):
             comment_uuid: the comment.
 
         Raises:
-            InvalidArgumentError: an argument is no UUID; nothing was sent.
+            InvalidArgumentError: an argument is not a UUID; nothing was sent.
             NotFoundError: there is no such post or comment.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
@@ -514,7 +514,7 @@ class PostsResource(CreatorPostsResource):
             post_uuid: the post.
 
         Raises:
-            InvalidArgumentError: ``post_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``post_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such post.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 

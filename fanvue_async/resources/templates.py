@@ -50,7 +50,7 @@ class TemplatesResource(Resource):
             template_uuid: the template.
 
         Raises:
-            InvalidArgumentError: ``template_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``template_uuid`` is not a UUID; nothing was sent.
             NotFoundError: there is no such template.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 

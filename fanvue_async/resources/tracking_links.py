@@ -159,7 +159,7 @@ class TrackingLinksResource(Resource):
             link_uuid: the link.
 
         Raises:
-            InvalidArgumentError: ``link_uuid`` is no UUID; nothing was sent.
+            InvalidArgumentError: ``link_uuid`` is not a UUID; nothing was sent.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
         Source: deleteTrackingLink, https://api.fanvue.com/docs/api-reference
@@ -202,7 +202,7 @@ class TrackingLinksResource(Resource):
             user_uuid: a user who came by it.
 
         Raises:
-            InvalidArgumentError: an argument is no UUID; nothing was sent.
+            InvalidArgumentError: an argument is not a UUID; nothing was sent.
             NotFoundError: there is no such link or user.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 

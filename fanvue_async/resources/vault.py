@@ -27,7 +27,7 @@ class VaultFolder:
 
 @attrs.frozen(kw_only=True)
 class VaultFolderMedia:
-    """A medium in a folder."""
+    """A media item in a folder."""
 
     uuid: str
     name: str | None = None
@@ -256,15 +256,15 @@ class VaultResource(Resource):
         return await self._call(_ATTACH, folder_name, json=json)
 
     async def detach(self, folder_name: str, media_uuid: UUID | str) -> None:
-        """Take a medium out of a folder; the medium stays. Scope: ``write:media``.
+        """Take a media item out of a folder; the media item stays. Scope: ``write:media``.
 
         Args:
             folder_name: the folder.
-            media_uuid: the medium.
+            media_uuid: the media item.
 
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.
-            NotFoundError: there is no such folder, or no such medium in it.
+            NotFoundError: there is no such folder, or no such media item in it.
             FanvueError: anything else; see :mod:`fanvue_async.errors`.
 
         Source: detachMediaFromVaultFolder, https://api.fanvue.com/docs/api-reference
