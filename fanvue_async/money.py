@@ -9,7 +9,7 @@ class Cents(int):
     """An amount in US cents: an ``int`` that knows its dollars.
 
     Sums, differences, negations and multiples by an ``int`` are ``Cents`` again. A true division is
-    a ``float``: a fraction of a cent is not an amount. JSON and pickle treat it as the ``int`` it is.
+    a ``float``: a fraction of a cent is not an amount. JSON and pickle treat it as an ``int``.
 
     >>> Cents(999).dollars
     Decimal('9.99')
