@@ -364,12 +364,12 @@ def test_the_package_is_typed() -> None:
     assert resources.files("fanvue_async").joinpath("py.typed").is_file()
 
 
-def test_the_dependencies_are_three() -> None:
-    """An installation brings aiohttp, with its security fixes, attrs and tenacity, no more."""
+def test_the_dependencies_are_four() -> None:
+    """An installation brings aiohttp, with its security fixes, attrs, msgspec and tenacity."""
     stated = metadata.requires("fanvue-async") or []
     requirements = [requirement for requirement in stated if "extra ==" not in requirement]
     names = [re.split(r"[^\w-]", requirement)[0] for requirement in requirements]
 
-    assert sorted(names) == ["aiohttp", "attrs", "tenacity"]
+    assert sorted(names) == ["aiohttp", "attrs", "msgspec", "tenacity"]
     assert "aiohttp>=3.14.4" in requirements
     assert metadata.metadata("fanvue-async")["Requires-Python"] == ">=3.11"
