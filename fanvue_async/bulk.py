@@ -166,7 +166,7 @@ class Bulk(Generic[T, V]):
     ) -> None:
         self._worker = worker
         self._concurrency = concurrency
-        self._source = _Source(items)
+        self._source: _Source[T] = _Source(items)
         self._pulling: asyncio.Task[T | _End] | None = None
         self._working: dict[asyncio.Task[Done[T, V] | _Busy | None], T] = {}
         self._busy: list[T] = []  # to be looked at again when the rest is done

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanvue_async.engine.call import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from fanvue_async.engine.operation import Operation, Request
     from fanvue_async.engine.terms import Terms
@@ -28,16 +28,16 @@ class Session:
         """The creator whom calls act for, or None for the token's own account."""
         return self.terms.creator
 
-    async def call(
+    def call(
         self,
         operation: Operation[T],
         *values: object,
         query: Mapping[str, object] | None = None,
         json: Mapping[str, object] | None = None,
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Bind an operation to values and send it; see ``Operation.bind`` and ``send``."""
         request = operation.bind(*values, query=query, json=json, creator=self.terms.creator)
-        return await self.send(request)
+        return self.send(request)
 
     async def send(self, request: Request[T]) -> T:
         """Run one call to its value or its typed error, within ``Timeout.total``."""

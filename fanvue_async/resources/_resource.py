@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 from fanvue_async.engine.operation import Operation
@@ -22,12 +22,12 @@ class Resource:
         """Return the checks of the arguments of a call."""
         return Check(operation, self._session.creator)
 
-    async def _call(
+    def _call(
         self,
         operation: Operation[T],
         *values: object,
         query: Mapping[str, object] | None = None,
         json: Mapping[str, object] | None = None,
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Call an operation with the values of its path, in the template's order."""
-        return await self._session.call(operation, *values, query=query, json=json)
+        return self._session.call(operation, *values, query=query, json=json)
