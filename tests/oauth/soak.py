@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 _LIFE = 6.0
 _RATE = 50  # calls a second and process
 _STEPS = ("noted", "sent", "answered")
-_HURRY = Pace(lease=1.5, attempt=1.0)
+_HURRY = Pace(lease=2.5, attempt=2.0)
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,7 @@ SOAK = Path(__file__).with_name("soak.py")
     "arguments",
     [
         ["kill", "sqlite", "--rounds", "3"],
-        ["load", "sqlite", "--processes", "2", "--creators", "20", "--seconds", "3"],
+        ["load", "sqlite", "--processes", "2", "--creators", "20", "--seconds", "2"],
     ],
     ids=" ".join,
 )

@@ -375,6 +375,23 @@ async def test_a_network_that_is_gone_for_long(world: World) -> None:
     assert world.hooked == []
 
 
+async def test_a_response_that_never_came(world: World) -> None:
+    """The one known loss: the server used the token up, and beyond its grace says so."""
+    token = await world.connected(await world.app())
+    world.clock.now += 3_601
+    world.fake.drop(after="headers", times=3, on=_TOKEN)
+    with pytest.raises(TokenError):
+        await token.get_token()
+    world.fake.oauth.grace = 0.0
+    world.clock.now += 31
+
+    with pytest.raises(SignInRequiredError):
+        await token.get_token()
+
+    assert world.fake.oauth.counts["reuse"] == 1
+    assert world.hooked == ["anna"]
+
+
 async def test_an_endpoint_that_asks_to_wait(world: World) -> None:
     """A 429 is not tried again at once."""
     token = await world.connected(await world.app())
@@ -421,6 +438,25 @@ async def test_a_caller_that_gives_up(world: World, end: str) -> None:
 
     assert await token.get_token() != first
     assert world.exchanges == 1
+
+
+async def test_callers_that_give_up_at_any_moment(world: World) -> None:
+    """Wherever the cancel comes, the exchange is done once, and everybody else gets its token."""
+    token = await world.connected(await world.app())
+    for turns in range(40):
+        before = world.exchanges
+        refused = await token.get_token()
+        await token.invalidate(refused)
+        hasty = [asyncio.create_task(token.get_token()) for _ in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for caller in hasty:
+            caller.cancel()
+        assert await token.get_token() != refused
+        assert world.exchanges == before + 1
+        await asyncio.wait(hasty)
+
+    assert world.hooked == []
 
 
 async def test_closing_lets_an_exchange_be_stored(world: World) -> None:
