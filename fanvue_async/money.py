@@ -26,7 +26,8 @@ class Cents(int):
     def __add__(self, other: int) -> Cents:
         return NotImplemented if not isinstance(other, int) else Cents(int(self) + int(other))
 
-    __radd__ = __add__
+    def __radd__(self, other: int) -> Cents:
+        return self + other
 
     def __sub__(self, other: int) -> Cents:
         return NotImplemented if not isinstance(other, int) else Cents(int(self) - int(other))
@@ -37,7 +38,8 @@ class Cents(int):
     def __mul__(self, other: int) -> Cents:
         return NotImplemented if not isinstance(other, int) else Cents(int(self) * int(other))
 
-    __rmul__ = __mul__
+    def __rmul__(self, other: int) -> Cents:
+        return self * other
 
     def __neg__(self) -> Cents:
         return Cents(-int(self))
