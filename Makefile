@@ -45,9 +45,11 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/run.py $(ARGS)
+	$(BIN)/python tests/benchmarks/reading.py
 
 chaos: $(VENV)/.dev
 	$(BIN)/python tests/faults/chaos.py $(ARGS)
+	$(BIN)/python tests/faults/sends.py
 
 proxies: $(VENV)/.dev
 	ALONE=1 $(BIN)/python -m pytest --capture=no tests/proxies $(ARGS)

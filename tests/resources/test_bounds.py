@@ -108,9 +108,9 @@ async def _use(made: Any) -> None:
 @pytest.mark.parametrize(("call", "sentence"), _REFUSED, ids=range(len(_REFUSED)))
 async def test_it_is_refused_before_sending(call: Callable[[Any], Any], sentence: str) -> None:
     """The sentence names the argument and what it may be; no request is made."""
-    async with FanvueClient("token", base_url="http://127.0.0.1:9") as client:  # where nobody is
-        with pytest.raises(InvalidArgumentError, match=sentence) as caught:
-            await _use(call(client))
+    client = FanvueClient("token", base_url="http://127.0.0.1:9")  # never opened, and nobody there
+    with pytest.raises(InvalidArgumentError, match=sentence) as caught:
+        await _use(call(client))
 
     assert caught.value.maybe_processed is False
 
