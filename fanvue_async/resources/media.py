@@ -582,7 +582,7 @@ class MediaResource(CreatorMediaResource):
         """
         check = self._check(_ENTITLED)
         query = {
-            "consumerId": check.uuid("consumer_id", consumer_id),
+            "consumerId": check.required_uuid("consumer_id", consumer_id),
             "variants": check.several("variants", variants),
         }
         return await self._call(_ENTITLED, media_uuid, query=query)
@@ -618,7 +618,7 @@ class MediaResource(CreatorMediaResource):
         ):
             raise check.refuse("source may hold a to z, 0 to 9 and _ only")
         json = {
-            "consumerId": check.uuid("consumer_id", consumer_id),
+            "consumerId": check.required_uuid("consumer_id", consumer_id),
             "source": source,
             "sourceRef": check.required_text("source_ref", source_ref, 255),
         }

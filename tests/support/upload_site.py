@@ -200,6 +200,8 @@ async def s3() -> AsyncGenerator[Any, None]:
         client.close()
     finally:
         await asyncio.to_thread(server.stop)
+        listener: Any = server._server
+        listener.server_close()  # which it leaves to the garbage collector
 
 
 def _etag(content: bytes) -> str:
