@@ -112,10 +112,6 @@ class Check:
         """Write a UUID as the API does."""
         return None if value is None else uuid_of(name, value, self._operation)
 
-    def required_uuid(self, name: str, value: UUID | str) -> str:
-        """Write a UUID that can't be left out as the API does."""
-        return uuid_of(name, value, self._operation)
-
     def uuids(
         self,
         name: str,

@@ -20,6 +20,7 @@ from fanvue_async import (
     FanvueError,
     InvalidArgumentError,
     NoAnswerError,
+    NotFoundError,
     NotSentError,
     PermissionDeniedError,
     ProtocolError,
@@ -300,6 +301,17 @@ async def test_a_lost_completion_is_settled_by_reading(
             assert caught.value.maybe_processed
             assert notes(caught.value) == BEGUN
         assert site.calls["complete"] == 1
+
+
+async def test_a_refused_completion_is_raised(file: Path) -> None:
+    """A 404 says that nothing happened, so that nothing is read."""
+    async with UploadSite(part_size=PART) as site, site.client() as client:
+        site.completion_status = 404
+        with pytest.raises(NotFoundError) as caught:
+            await client.media.upload(file)
+
+        assert notes(caught.value) == BEGUN
+        assert site.calls["status"] == 0
 
 
 async def test_the_rate_limit_of_the_api_is_not_taken_for_parts(file: Path) -> None:

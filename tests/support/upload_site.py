@@ -60,6 +60,7 @@ class UploadSite:
         """What the API names instead of the store's address."""
         self.completed: list[Any] = []
         self.lose_completion = False
+        self.completion_status = 200
         self.statuses: deque[str] = deque(["ready"])
         """What the medium's status is, each time it is read; the last one stays."""
         self.folders: list[Any] = []
@@ -163,7 +164,9 @@ class UploadSite:
         if self.lose_completion:
             assert request.transport is not None
             request.transport.abort()
-        return web.json_response({"status": "processing"}, headers=RATE)
+        return web.json_response(
+            {"status": "processing", "message": "No"}, status=self.completion_status, headers=RATE
+        )
 
     async def _media(self, request: web.Request) -> web.Response:
         self.calls["status"] += 1
