@@ -7,16 +7,23 @@ import json
 import logging
 import pickle
 from datetime import UTC, date, datetime, timedelta, timezone
+from importlib import import_module
 from operator import attrgetter
-from typing import Any, cast
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
+from support.users import USER
 
-from fanvue_async import Cents, FanUser, Message, MessageMedia, MessageType
+from fanvue_async import Cents, DecodeError, FanUser, Message, MessageMedia, MessageType, resources
 from fanvue_async.engine import wire
 from fanvue_async.engine.models import ABSENT, reader
 from fanvue_async.paging import Cursored, Numbered
+
+if TYPE_CHECKING:
+    from fanvue_async import FanvueClient
+    from fanvue_async.testing import FakeFanvue
 
 # Complete, so that no model warns of what is missing.
 _MESSAGE: dict[str, Any] = {
@@ -233,3 +240,39 @@ def test_models_are_values() -> None:
     assert message != _message(sentAt="2024-01-15T12:00:00.001Z")
     assert "secret" not in repr(user)
     assert message.sent_at == datetime(2024, 1, 15, 13, tzinfo=timezone(timedelta(hours=1)))
+
+
+_PUBLIC_URLS = {"TrackingLink.link_url"}  # made to be shown
+
+
+def test_no_repr_shows_an_address() -> None:
+    """No model's repr, in a log say, has an e-mail address or an address that may be signed."""
+    nouns = [
+        import_module(found.name)
+        for found in iter_modules(resources.__path__, "fanvue_async.resources.")
+    ]
+    models = {model for noun in nouns for model in vars(noun).values() if attrs.has(model)}
+
+    shown = {
+        f"{model.__name__}.{field.name}"
+        for model in models
+        for field in attrs.fields(model)
+        if field.repr and ("email" in field.name or field.name.split("_")[-1] in {"url", "urls"})
+    }
+    assert len(models) > 80
+    assert shown <= _PUBLIC_URLS
+
+
+async def test_a_client_says_where_a_response_broke_the_contract(
+    client: FanvueClient, fake: FakeFanvue
+) -> None:
+    """The reader's words reach the caller in a DecodeError, which chains nothing."""
+    fake.reply(200, body=_page(sender={"uuid": 3}))
+    with pytest.raises(DecodeError) as caught:
+        await client.messages.list(USER).collect()
+
+    assert str(caught.value) == (
+        "GET /chats/{userUuid}/messages: the response body is not as documented"
+        " (data[0].sender.uuid: expected str, got int)"
+    )
+    assert caught.value.__context__ is None
