@@ -86,7 +86,8 @@ class Public(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Write an autodoc directive for each name, what has methods first."""
         origin = import_module(self.arguments[0])
-        home = origin if origin.__name__ in _HOMES else fanvue_async
+        homes = [home for home in _HOMES if f"{origin.__name__}.".startswith(f"{home}.")]
+        home = import_module(max(homes, key=len))
         names = self.options.get("only", "").split() or list(home.__all__)
         lines = [f".. py:currentmodule:: {home.__name__}", ""]
         for name in sorted(names, key=lambda name: not name.endswith("Resource")):
