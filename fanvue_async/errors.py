@@ -94,7 +94,7 @@ class FanvueError(Exception):
     """Class name, errno and cleaned text of the failure underneath, if there was one."""
 
     def __attrs_post_init__(self) -> None:
-        self.args = (self.message,)
+        self.args: tuple[Any, ...] = (self.message,)
 
     def __reduce__(self) -> tuple[Callable[..., FanvueError], tuple[Any, ...]]:
         return _rebuild, (type(self), self.__dict__.copy())

@@ -15,6 +15,8 @@ from fanvue_async import config
 from fanvue_async.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fanvue_async.engine.credentials import Secret
 
 _CONTEXT_AT_IMPORT = ssl_module.SSLContext
@@ -55,7 +57,7 @@ class Origin:
         """Options of aiohttp that are the same for every request."""
         if self.base_url.startswith("http:"):  # aiohttp sends a proxy's headers to tunnels only
             self.headers.update(self.options.get("proxy_headers", {}))
-        self.url = lru_cache(maxsize=64)(self._url)
+        self.url: Callable[[str], URL] = lru_cache(maxsize=64)(self._url)
 
     @property
     def is_plain(self) -> bool:

@@ -67,16 +67,16 @@ class Held:
     """A grant in this process, with its life on the process's own clock."""
 
     def __init__(self, grant: Grant, pace: Pace) -> None:
-        self.grant = grant
+        self.grant: Grant = grant
         # Another machine may have issued it, by another clock: an age below zero is none.
         age = max(0.0, pace.wall() - grant.issued_at)
         life = grant.expires_in
         left = life - age - min(5.0, life / 50)  # a request is under way for a while
         usable = bool(grant.access_token) and not grant.refused
         now = pace.clock()
-        self.expires_at = now + left if usable else now
+        self.expires_at: float = now + left if usable else now
         # Not at the same moment in all processes.
-        self.ages_at = self.expires_at - min(300.0, life / 10) * (0.75 + 0.5 * pace.random())
+        self.ages_at: float = self.expires_at - min(300.0, life / 10) * (0.5 + 0.5 * pace.random())
 
     def __repr__(self) -> str:
         return f"<Held of generation {self.grant.generation}>"

@@ -162,7 +162,7 @@ class Claim:
     ) -> None:
         self._store = store
         self._key = key
-        self.lease = Lease(store, key, seconds=seconds, clock=clock, sleep=sleep)
+        self.lease: Lease = Lease(store, key, seconds=seconds, clock=clock, sleep=sleep)
         """Renew and release it as the work needs."""
         self.mark: Entry | None = None
         """What was known of the work when it was taken, or what we have written since."""

@@ -69,7 +69,7 @@ class Work:
         self._store = store
         self._stored = f"{prefix}delivery:{name}"
         self._paused = f"{prefix}paused:{name}"
-        self.claim = Claim(store, f"{prefix}event:{name}", seconds=lease)
+        self.claim: Claim = Claim(store, f"{prefix}event:{name}", seconds=lease)
 
     @property
     def done(self) -> bool:

@@ -33,7 +33,7 @@ class Worker:
         self._callback: Callback | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._resuming: asyncio.Task[None] | None = None
-        self.closed = False
+        self.closed: bool = False
 
     def register(self, callback: Callback) -> None:
         """Set what handles events.
