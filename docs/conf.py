@@ -25,7 +25,9 @@ project = "fanvue_async"
 author = "The fanvue_async authors"
 version = release = fanvue_async.__version__
 
-extensions = ["myst_parser", "sphinx_copybutton", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx_copybutton", "sphinx.ext.autodoc"]
+if not tags.has("fast"):  # noqa: F821 - Sphinx's own; pages with the source take a third of the time
+    extensions.append("sphinx.ext.viewcode")
 exclude_patterns = ["_build"]
 nitpicky = True
 
