@@ -57,6 +57,7 @@ class Gate:
         self.allowance: Allowance = allowance
         self._clock = clock
         self._in_flight = 0
+        self._is_closed = False
         self._closed_until = 0.0
         self._blind_wait = _BLIND_WAIT
         self._waiters: deque[_Waiter] = deque()
@@ -79,6 +80,8 @@ class Gate:
             GateClosedError: the client was closed.
 
         """
+        if self._is_closed:
+            raise GateClosedError
         seconds = self.seconds_for(0 if first else len(self._waiters))
         if self._clock() + seconds > until:
             raise TooLongError(seconds)
@@ -151,7 +154,8 @@ class Gate:
         self.admit()
 
     def close(self) -> None:
-        """End all waits."""
+        """End all waits, and refuse further ones."""
+        self._is_closed = True
         for waiter in self._waiters:
             if not waiter.future.done():
                 waiter.future.set_exception(GateClosedError())

@@ -154,13 +154,13 @@ class Pool:
         if asyncio.get_running_loop() is not self._loop:
             raise ClientStateError(self._abandoned())
         self.scopes.closing = True
+        if self.gates is not None:  # who waits there was not sent, and is not waited for
+            self.gates.close()
         try:
             if drain:
                 await self.scopes.drain(drain)
         finally:  # whatever is cancelled: what follows begins to close before it waits
             try:
-                if self.gates is not None:
-                    self.gates.close()
                 await self.scopes.end_all()
             finally:
                 await self._disconnect()

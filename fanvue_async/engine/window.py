@@ -168,13 +168,13 @@ class Allowance:
 
     def note(self, report: Report | None, now: float) -> None:
         """Learn what a response says about the bucket."""
-        if report is None:
-            self.is_open = self.is_open or self.window.limit is None
-        else:
+        if report is not None:
             window = self.window
             self.window = window.reported(report, self.clock.at(now))
             if self.window.number == window.number and self.window.left < window.left:
                 self._others_in = window.number
+        # Nothing, or nothing that makes sense: then the bucket is open until a 429.
+        self.is_open = self.is_open or self.window.limit is None
 
     def seconds_for(self, place: int, now: float) -> float:
         """Return the least number of seconds until the waiter at a place, from 0, may go."""

@@ -28,7 +28,7 @@ EPOCH = 1_000_000_000.0
 FOREVER = math.inf
 
 
-@attrs.define
+@attrs.define(slots=False)
 class Api:
     """The API's side of one bucket: a limit for each window, filled again as a whole."""
 
@@ -262,6 +262,128 @@ async def test_an_operation_with_a_limit_of_its_own_has_a_bucket_of_its_own() ->
     assert process.gates.gate("anna", None, "POST /slow") is process.gate
 
 
+def test_a_429_closes_the_gate_for_as_long_as_it_says() -> None:
+    """Else up to the reset; else one second, and longer each time."""
+
+    async def test() -> None:
+        process = Process(Api())
+        gate = process.gate
+        for seconds, expected in [(5.0, 5.0), (None, 1.0), (None, 2.0), (0.0, 4.0)]:
+            gate._closed_until = 0.0
+            gate.refuse(seconds)
+            assert gate.seconds_for(0) == expected
+        gate._closed_until = 0.0
+        await process.call()
+        gate.allowance.window = attrs.evolve(gate.allowance.window, left=0)
+        gate.refuse(None)
+        assert 1.0 < gate.seconds_for(0) <= 3.0
+
+    run(test())
+
+
+def test_what_says_nothing_of_a_bucket_changes_nothing() -> None:
+    """A proxy's 502, and the response of a bucket that was forgotten meanwhile."""
+    gates = Gates(lambda: 0.0)
+    gate = gates.gate("anna", None, "GET /chats")
+    gates.note("anna", None, "GET /chats", Answer(502, {}), 0.0)
+    assert not gate.allowance.is_open
+    gates.note("bob", None, "GET /chats", Answer(200, {}), 0.0)
+    gates.note("anna", None, "GET /chats", Answer(404, {}), 0.0)
+    assert gate.allowance.is_open
+
+
+def test_the_operations_of_a_bucket_are_not_remembered_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Paths of ``client.request`` hold ids, so there may be any number of them."""
+    monkeypatch.setattr("fanvue_async.engine.gate._MAX_MEMBERS", 2)
+    gates = Gates(lambda: 0.0)
+    headers = {
+        "Date": formatdate(EPOCH, usegmt=True),
+        "X-RateLimit-Limit": "5",
+        "X-RateLimit-Remaining": "4",
+        "X-RateLimit-Reset": f"{EPOCH + 3:.0f}",
+    }
+    for number in range(5):
+        operation = f"GET /chats/{number}"
+        gate = gates.gate("anna", None, operation)
+        gates.note("anna", None, operation, Answer(200, headers), 0.0)
+    assert len(gates._families["anna", None].members) == 2
+    assert gate.allowance.window.limit == 5
+
+
+@in_virtual_time
+async def test_a_shared_bucket_whose_responses_say_nothing() -> None:
+    """One process finds it open; the others learn of it from the store."""
+    api, store = Api(says=False, limit=1_000), MemoryStore()
+    everyone = [Process(api, store) for _ in range(3)]
+    await asyncio.gather(*(one.call() for one in everyone for _ in range(20)))
+    assert api.refused == 0
+    assert asyncio.get_running_loop().time() < 1.0
+    for one in everyone:
+        one.gates.close()
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_shared_request_that_never_left_is_given_back(known: bool) -> None:  # noqa: FBT001
+    """Whether it was to ask an unknown bucket, or was drawn from a window."""
+
+    async def test() -> None:
+        process = Process(Api(limit=1), MemoryStore())
+        if known:
+            await process.call()
+            await asyncio.sleep(3.0)
+        await process.gate.enter(FOREVER, first=False)
+        process.gate.leave(was_sent=False)
+        began = asyncio.get_running_loop().time()
+        await process.call()
+        assert asyncio.get_running_loop().time() < began + 0.1
+        process.gates.close()
+        with pytest.raises(GateClosedError):
+            await process.gate.enter(FOREVER, first=False)
+
+    run(test())
+
+
+@in_virtual_time
+async def test_a_report_that_comes_too_late_for_the_store() -> None:
+    """The window may have ended when the store can be told of it; then it says nothing."""
+    store = MemoryStore(_clock=asyncio.get_running_loop().time)
+    process = Process(Api(window=1.0), store)
+    allowance = process.gate.allowance
+    await process.gate.enter(FOREVER, first=False)
+    answer = await process.api.call()
+    process.gates.note("anna", None, "GET /chats", answer, 0.0)
+    allowance.clock._offset = EPOCH + 100  # time passes
+    await asyncio.sleep(0.1)
+    process.gate.leave()
+    await process.call()
+    process.gates.close()
+
+
+@pytest.mark.parametrize("reset", [0, EPOCH - 5, EPOCH + 86_400])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_reset_that_makes_no_sense(reset: float, shared: bool) -> None:  # noqa: FBT001
+    """In the past or a day ahead: the bucket is as open as one that says nothing."""
+
+    async def test() -> None:
+        store = MemoryStore(_clock=asyncio.get_running_loop().time) if shared else None
+        process = Process(Api(), store)
+        call = process.api.call
+
+        async def odd() -> Answer:
+            answer = await call()
+            headers = {**answer.headers, "X-RateLimit-Reset": f"{reset:.0f}"}
+            return Answer(200, headers)
+
+        process.api.call = odd  # type: ignore[method-assign] # of this one object
+        await asyncio.gather(*(process.call() for _ in range(100)))
+        assert asyncio.get_running_loop().time() < 1.0
+        process.gates.close()
+
+    run(test())
+
+
 def test_a_gate_that_is_in_use_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table of buckets is bounded, but never by one with calls under way."""
     monkeypatch.setattr("fanvue_async.engine.gate._MAX_BUCKETS", 4)
@@ -331,9 +453,9 @@ def test_processes_share_a_bucket(processes: int) -> None:
     """Processes on one store draw a bucket up together, and none of them is refused."""
 
     async def test() -> None:
-        api, store = Api(), MemoryStore()
+        api, store = Api(limit=20), MemoryStore()
         everyone = [Process(api, store) for _ in range(processes)]
-        calls = 200 // processes
+        calls = 100 // processes
         await asyncio.gather(*(one.call() for one in everyone for _ in range(calls)))
         assert api.refused == 0
         assert asyncio.get_running_loop().time() <= 1.1 * 5 * 3.0
@@ -409,7 +531,7 @@ async def test_a_window_that_cannot_be_read() -> None:
 @in_virtual_time
 async def test_many_buckets_are_each_used_up() -> None:
     """While calls wait, no bucket leaves anything unused, whatever the others do."""
-    apis = [Api(limit=40) for _ in range(20)]
+    apis = [Api(limit=40) for _ in range(8)]
     gates = Gates(asyncio.get_running_loop().time)
     processes = [Process(api, account=str(number)) for number, api in enumerate(apis)]
     for process in processes:
