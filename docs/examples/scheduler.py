@@ -1,136 +1,181 @@
-"""A content scheduler: uploads the files of a list and schedules a post for each.
+"""A content scheduler: uploads the files of a folder and posts them at given times.
 
 Install and run::
 
     pip install fanvue-async rich
-    FANVUE_ACCESS_TOKEN=… python scheduler.py posts.csv
+    FANVUE_ACCESS_TOKEN=… python scheduler.py content/
 
-``posts.csv`` has the columns ``file``, ``publish_at`` (such as ``2026-12-24T18:00:00+01:00``),
-``audience`` (``subscribers`` or ``followers-and-subscribers``), ``text``, and ``price`` in US cents
-(empty: free). Files are relative to the list. After Ctrl-C, a crash or ``kill -9``, the same
-command carries on: nothing is posted twice. To try it without the real API, set FANVUE_BASE_URL to
-a server on this machine.
+``content/schedule.csv`` has a header and a line per post; price and audience may be left out::
+
+    file,publish_at,text,price,audience
+    sunset.jpg,2027-01-15T18:00:00+01:00,Tonight,,
+    beach.mp4,2027-01-16T18:00:00+01:00,The whole day,999,followers-and-subscribers
+
+Fanvue publishes each post at its time; one whose time has passed appears at once. What was done
+is kept in ``content/schedule.db``: after Ctrl-C, a crash or kill -9, the same command carries on.
+A file is uploaded again if it was cut off; a post that may be there already is never made twice.
 """
 
+import argparse
 import asyncio
 import csv
 import sys
 from contextlib import aclosing
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import attrs
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-from fanvue_async import CreatedPost, FanvueClient, FanvueError, RateLimits, Timeout, bulk
+from fanvue_async import FanvueClient, FanvueError, RateLimits, Timeout, bulk
 from fanvue_async.stores import SQLiteStore, Store
-
-NAME = "scheduled-posts"
-
-Audience = Literal["subscribers", "followers-and-subscribers"]
-AUDIENCES: dict[str, Audience] = {
-    "subscribers": "subscribers",
-    "followers-and-subscribers": "followers-and-subscribers",
-}
 
 
 @attrs.frozen
 class Row:
-    """A line of the list."""
+    """A line of the schedule."""
 
-    path: Path
+    file: Path
     publish_at: datetime
-    audience: Audience
     text: str
     price: int | None
+    audience: Any
 
     @property
     def key(self) -> str:
-        """What identifies it in the store."""
-        return f"{self.publish_at.isoformat()} {self.path.name}"
+        """What identifies it from run to run."""
+        return f"{self.file.name}@{self.publish_at.isoformat()}"
 
 
-def read(path: Path) -> list[Row]:
-    """Read the list, and find what is wrong with it before anything is posted."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [
-            Row(
-                path=path.parent / line["file"],
-                publish_at=datetime.fromisoformat(line["publish_at"]),
-                audience=AUDIENCES[line["audience"]],
-                text=line["text"],
-                price=int(line["price"]) if line["price"] else None,
-            )
-            for line in csv.DictReader(file)
-        ]
-    for row in rows:
-        if not row.path.is_file():
-            raise FileNotFoundError(f"there is no file {row.path}")
+def read_schedule(folder: Path) -> list[Row]:
+    """Read the schedule; what is wrong with a line ends the program, with its number."""
+    path = folder / "schedule.csv"
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        rows: list[Row] = []
+        for line in reader:
+            try:
+                row = Row(
+                    file=folder / line["file"],
+                    publish_at=datetime.fromisoformat(line["publish_at"]),
+                    text=line["text"],
+                    price=int(line["price"]) if line.get("price") else None,
+                    audience=line.get("audience") or "subscribers",
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                sys.exit(f"{path}, line {reader.line_num}: {error}")
+            if row.publish_at.tzinfo is None:
+                sys.exit(f"{path}, line {reader.line_num}: publish_at needs an offset, such as Z")
+            if not row.file.is_file():
+                sys.exit(f"{path}, line {reader.line_num}: there is no {row.file.name}")
+            rows.append(row)
     return rows
 
 
-async def schedule(fanvue: FanvueClient, store: Store, row: Row) -> CreatedPost:
-    """Upload the file of a row, unless an earlier run has, and schedule its post."""
-    key = f"uploaded:{row.key}"
-    entry = await store.get(key)
-    if entry is not None:
-        media = entry.value.decode()
-    else:
-        media = (await fanvue.media.upload(row.path, wait_until_ready=True)).media_uuid
-        await store.put(key, media.encode())
-    return await fanvue.posts.create(
-        row.audience,
-        text=row.text,
-        media_uuids=[media],
-        price=row.price,
-        publish_at=row.publish_at,
-    )
+class Scheduler:
+    """Uploads, then posts; each row once."""
+
+    def __init__(self, fanvue: FanvueClient, store: Store, rows: list[Row]) -> None:
+        self._fanvue = fanvue
+        self._store = store
+        self._rows = rows
+        self._failed: list[str] = []
+
+    async def run(self) -> list[str]:
+        """Do what is left to do; return what failed, for the next run."""
+        await self._upload_all()
+        ready = [row for row in self._rows if await self._media_of(row)]
+        work = bulk.each(
+            ready, self._post, store=self._store, name="posts", key=lambda row: row.key
+        )
+        async with aclosing(work):  # if interrupted, the calls in flight are settled
+            async for done in work:
+                self._note(done)
+        return self._failed
+
+    async def _upload_all(self) -> None:
+        columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        with Progress(*columns) as progress:
+            bar = progress.add_task("", total=sum(row.file.stat().st_size for row in self._rows))
+            sent: dict[Row, int] = {}
+
+            async def upload(row: Row) -> None:
+                def note(so_far: int, _: int | None) -> None:
+                    progress.advance(bar, so_far - sent.get(row, 0))
+                    sent[row] = so_far
+
+                uploaded = await self._fanvue.media.upload(
+                    row.file, progress=note, wait_until_ready=True
+                )
+                await self._store.put(f"media/{row.key}", uploaded.media_uuid.encode())
+
+            work = bulk.each(
+                self._rows,
+                upload,
+                store=self._store,
+                name="uploads",
+                key=lambda row: row.key,
+                concurrency=2,
+                repeat_unknown=True,  # a second medium does no harm, and is not posted
+            )
+            async with aclosing(work):
+                async for done in work:
+                    self._note(done)
+            progress.update(bar, completed=progress.tasks[bar].total)
+
+    async def _post(self, row: Row) -> None:
+        media_uuid = await self._media_of(row)
+        assert media_uuid is not None
+        is_over = row.publish_at <= datetime.now(UTC)
+        await self._fanvue.posts.create(
+            row.audience,
+            text=row.text,
+            media_uuids=[media_uuid],
+            price=row.price,
+            publish_at=None if is_over else row.publish_at,
+        )
+
+    async def _media_of(self, row: Row) -> str | None:
+        entry = await self._store.get(f"media/{row.key}")
+        return entry.value.decode() if entry else None
+
+    def _note(self, done: bulk.Done[Row, None]) -> None:
+        if done.outcome == "done":
+            print(f"  {done.item.key}")
+        else:
+            self._failed.append(f"{done.item.key}: {done.outcome}, {done.error}")
 
 
-async def run(rows: list[Row], database: str) -> int:
-    """Schedule what is not scheduled yet; return how many rows need a look."""
-    open_rows = 0
+async def schedule(folder: Path) -> list[str]:
+    """Bring the schedule of a folder to Fanvue; return what failed."""
+    rows = read_schedule(folder)
     async with (
-        SQLiteStore(database) as store,
+        SQLiteStore(folder / "schedule.db") as store,
         FanvueClient(
-            timeout=Timeout(total=130), rate_limits=RateLimits(max_wait=120, store=store)
+            timeout=Timeout(total=130),  # room to wait for the rate limit
+            rate_limits=RateLimits(max_wait=120, store=store),
         ) as fanvue,
     ):
-        before = await bulk.progress(NAME, store=store)
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-        with Progress(*columns) as progress:
-            bar = progress.add_task("posts", total=len(rows), completed=before.done)
-            work = bulk.each(
-                rows,
-                lambda row: schedule(fanvue, store, row),
-                store=store,
-                name=NAME,
-                key=lambda row: row.key,
-                concurrency=2,  # files at once
-            )
-            async with aclosing(work):  # if interrupted, the posts in flight are settled
-                async for done in work:
-                    if done.outcome == "done":
-                        progress.advance(bar)
-                        continue
-                    open_rows += 1
-                    reason = done.error or "it may have been posted; check before you repeat it"
-                    progress.console.print(f"{done.item.key}: {done.outcome}: {reason}")
-    return open_rows
+        return await Scheduler(fanvue, store, rows).run()
 
 
 def main() -> int:
-    """Run; return the exit status."""
-    path = Path(sys.argv[1])
+    """Run until every post is settled or something stops it; return the exit status."""
+    parser = argparse.ArgumentParser(description="Upload a folder and post it at given times.")
+    parser.add_argument("folder", type=Path, help="holds schedule.csv and the files")
     try:
-        return 1 if asyncio.run(run(read(path), f"{path}.db")) else 0
-    except (FanvueError, OSError, LookupError, ValueError) as error:
+        failed = asyncio.run(schedule(parser.parse_args().folder))
+    except FanvueError as error:  # what every row would get: a bad token, a retired version
         print(f"Stopped: {error}")
         return 1
     except KeyboardInterrupt:
         print("Interrupted; the same command carries on.")
         return 1
+    for line in failed:
+        print(f"failed: {line}")
+    print(f"{len(failed)} failed" if failed else "All is scheduled.")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

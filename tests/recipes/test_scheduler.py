@@ -1,90 +1,127 @@
-"""The content scheduler, as a program of its own."""
+"""The content scheduler, as a program of its own that is killed."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+import signal
+from typing import TYPE_CHECKING
 
 import pytest
 
 pytest.importorskip("rich", reason="what requirements-docs.txt lists is not installed")
 
-from support.programs import assert_clean, started
+from support.programs import Program, assert_clean, started, until
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from fanvue_async.testing import FakeFanvue
+    from fanvue_async.testing import FakeFanvue, ReceivedRequest
 
-LIST = """\
-file,publish_at,audience,text,price
-sunset.jpg,2026-12-24T18:00:00+01:00,subscribers,Merry Christmas,
-beach.jpg,2026-12-31T23:00:00+01:00,followers-and-subscribers,Happy New Year,999
-"""
+LATER = "2099-01-15T18:00:00+01:00"
+ROWS = [
+    f"sunset.jpg,{LATER},Tonight,,",
+    f"beach.mp4,{LATER},The whole day,999,followers-and-subscribers",
+    "old.jpg,2020-01-01T00:00:00Z,Long ago,,",
+]
 
 
 @pytest.fixture
-def posts(tmp_path: Path) -> Path:
-    """Write a list and its files."""
-    for name in ("sunset.jpg", "beach.jpg"):
-        (tmp_path / name).write_bytes(name.encode() * 1_000)
-    path = tmp_path / "posts.csv"
-    path.write_text(LIST)
-    return path
+def folder(tmp_path: Path) -> Path:
+    """Write a folder with three files and their schedule."""
+    for name in ("sunset.jpg", "beach.mp4", "old.jpg"):
+        (tmp_path / name).write_bytes(name.encode() * 1000)
+    write(tmp_path, ROWS)
+    return tmp_path
 
 
-async def _run(fake: FakeFanvue, posts: Path) -> tuple[int | None, str]:
-    environment = {"FANVUE_ACCESS_TOKEN": fake.token, "FANVUE_BASE_URL": fake.url}
-    async with started("scheduler.py", posts, **environment) as program:
+def write(folder: Path, rows: list[str]) -> None:
+    """Write a schedule."""
+    header = "file,publish_at,text,price,audience"
+    (folder / "schedule.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
+
+
+def start(fake: FakeFanvue, folder: Path) -> AbstractAsyncContextManager[Program]:
+    """Start the scheduler."""
+    return started("scheduler.py", folder, FANVUE_ACCESS_TOKEN=fake.token, FANVUE_BASE_URL=fake.url)
+
+
+async def run(fake: FakeFanvue, folder: Path) -> tuple[int | None, str]:
+    """Run the scheduler to its end; return its status and its output in one line."""
+    async with start(fake, folder) as program:
         output = await program.finish()
     assert_clean(output)
     return program.process.returncode, " ".join(output.split())
 
 
-def _posted(fake: FakeFanvue) -> list[dict[str, Any]]:
-    bodies = [
-        json.loads(request.body)
-        for request in fake.requests
-        if (request.method, request.path) == ("POST", "/posts")
-    ]
-    return sorted(bodies, key=lambda body: str(body["publishAt"]))
+def posts(fake: FakeFanvue) -> list[ReceivedRequest]:
+    """Give the requests that made posts."""
+    return [one for one in fake.requests if (one.method, one.path) == ("POST", "/posts")]
 
 
-async def test_each_row_is_posted_once(fake: FakeFanvue, posts: Path) -> None:
-    """Files are uploaded, posts scheduled, and a second run posts nothing."""
-    assert (await _run(fake, posts))[0] == 0
-    assert (await _run(fake, posts))[0] == 0
+async def test_every_row_is_uploaded_and_scheduled_once(fake: FakeFanvue, folder: Path) -> None:
+    """Files, texts, prices and times arrive as written; a second run sends nothing."""
+    status, output = await run(fake, folder)
+    assert (status, "All is scheduled." in output) == (0, True)
+    made = sorted((one.json() for one in posts(fake)), key=lambda post: post["text"])
+    assert [post["text"] for post in made] == ["Long ago", "The whole day", "Tonight"]
+    assert made[1]["price"] == 999
+    assert made[1]["audience"] == "followers-and-subscribers"
+    assert made[2]["publishAt"] == "2099-01-15T18:00:00.000+01:00"
+    assert "publishAt" not in made[0]
+    assert fake.uploads.content(made[2]["mediaUuids"][0]) == b"sunset.jpg" * 1000
 
-    christmas, new_year = _posted(fake)
-    assert (christmas["text"], christmas["publishAt"]) == (
-        "Merry Christmas",
-        "2026-12-24T18:00:00.000+01:00",
-    )
-    assert (new_year["audience"], new_year["price"]) == ("followers-and-subscribers", 999)
-    assert len({*christmas["mediaUuids"], *new_year["mediaUuids"]}) == 2
+    sent = len(fake.requests)
+    assert (await run(fake, folder))[0] == 0
+    assert len(fake.requests) == sent
 
 
-async def test_a_refused_post_is_named_once(fake: FakeFanvue, posts: Path) -> None:
-    """What the API refuses is printed with its reason, and neither uploaded nor posted again."""
-    fake.reply(400, json={"errors": ["no such thing"]}, on="POST /posts", times=2)
+@pytest.mark.parametrize("step", ["PATCH", "POST /posts"])
+async def test_a_killed_scheduler_carries_on(fake: FakeFanvue, folder: Path, step: str) -> None:
+    """After kill -9, in an upload or behind it, the same command does the rest: no post twice."""
+    write(folder, ROWS[:2])
+    fake.delay(30, on="POST /posts" if step == "POST /posts" else "PATCH /media/uploads/{uploadId}")
 
-    status, output = await _run(fake, posts)
+    def is_reached() -> bool:
+        return any(f"{one.method} {one.path}".startswith(step) for one in fake.requests)
+
+    async with start(fake, folder) as program:
+        await until(is_reached)
+        program.process.send_signal(signal.SIGKILL)
+        await program.finish()
+    status, output = await run(fake, folder)
+
+    texts = [one.json()["text"] for one in posts(fake)]
+    assert len(texts) == len(set(texts))
+    if step == "PATCH":
+        assert (status, sorted(texts)) == (0, ["The whole day", "Tonight"])
+    else:  # the one that was in flight may be there already
+        assert (status, "unknown" in output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("missing.jpg,2099-01-15T18:00:00Z,Hi,,", "line 2: there is no missing.jpg"),
+        ("sunset.jpg,2099-01-15T18:00:00,Hi,,", "line 2: publish_at needs an offset"),
+        ("sunset.jpg,tomorrow,Hi,,", "line 2: Invalid isoformat string"),
+        ("sunset.jpg,2099-01-15T18:00:00Z,Hi,9.99,", "line 2: invalid literal for int"),
+    ],
+)
+async def test_a_bad_line_ends_it(fake: FakeFanvue, folder: Path, row: str, expected: str) -> None:
+    """What is wrong is told with its line, and nothing is sent."""
+    write(folder, [row])
+    status, output = await run(fake, folder)
 
     assert status == 1
-    assert "refused" in output
-    assert (await _run(fake, posts))[0] == 0
-    assert len(_posted(fake)) == 2
-    assert len([request for request in fake.requests if request.path == "/media/uploads"]) == 2
-
-
-async def test_a_missing_file_stops_it_before_anything_is_sent(
-    fake: FakeFanvue, posts: Path
-) -> None:
-    """What is wrong with the list is found first."""
-    (posts.parent / "beach.jpg").unlink()
-
-    status, output = await _run(fake, posts)
-
-    assert status == 1
-    assert "Stopped: there is no file" in output
+    assert expected in output
     assert fake.requests == []
+
+
+async def test_a_missing_scope_ends_the_run(fake: FakeFanvue, folder: Path) -> None:
+    """What every file would meet stops the scheduler; the same command carries on later."""
+    fake.reply(403, json={"error": "Forbidden"}, on="POST /media/uploads", times=2)
+    status, output = await run(fake, folder)
+    assert (status, "Stopped" in output) == (1, True)
+
+    assert (await run(fake, folder))[0] == 0
+    assert len(posts(fake)) == 3
