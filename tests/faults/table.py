@@ -92,7 +92,7 @@ SECRETS = (TOKEN, PASSWORD, base64.b64encode(f"user:{PASSWORD}".encode()).decode
 
 SLOW = Timeout(attempt=0.2)
 """For a server that keeps the call waiting."""
-PATIENT = Timeout(attempt=5)
+PATIENT = Timeout(attempt=15)
 """For all others: who waits for this clock is late."""
 
 PLAIN, TLS = "plain", "TLS"
@@ -150,6 +150,16 @@ class Fault:
     timeout: Timeout = PATIENT
     context: Callable[[], ssl.SSLContext] | None = None
     """Makes the server's TLS context, if it is another than the usual."""
+
+    def slower(self, pace: float) -> Fault:
+        """Give the short times of its clock so many times as long."""
+        seconds = self.timeout
+        return attrs.evolve(
+            self,
+            timeout=Timeout(
+                attempt=min(seconds.attempt * pace, PATIENT.attempt), connect=seconds.connect * pace
+            ),
+        )
 
     @property
     def left(self) -> bool:
@@ -469,7 +479,7 @@ BEFORE_IT_CAN_LEAVE = [
         route=names(after=60),
         lasts=True,
         slow=True,
-        timeout=Timeout(attempt=5, connect=0.2),
+        timeout=Timeout(attempt=15, connect=0.2),
     ),
     not_sent(
         "1a",
@@ -477,7 +487,7 @@ BEFORE_IT_CAN_LEAVE = [
         route=nobody_accepts,
         lasts=True,
         slow=True,
-        timeout=Timeout(attempt=5, connect=0.2),
+        timeout=Timeout(attempt=15, connect=0.2),
     ),
     fine(
         "1a",
@@ -492,7 +502,7 @@ BEFORE_IT_CAN_LEAVE = [
         route=a_busy_owner,
         lasts=True,
         slow=True,
-        timeout=Timeout(attempt=5, connect=0.2),
+        timeout=Timeout(attempt=15, connect=0.2),
     ),
     refused("1a", "untrusted authority", route=another_authority, over=(TLS,), lasts=True),
     refused("1a", "wrong host", context=of_another_host, over=(TLS,), lasts=True),
@@ -535,7 +545,7 @@ BEFORE_IT_CAN_LEAVE = [
         hang,
         over=(TLS,),
         slow=True,
-        timeout=Timeout(attempt=5, connect=0.2),
+        timeout=Timeout(attempt=15, connect=0.2),
     ),
     not_sent(
         "1a",
@@ -572,7 +582,7 @@ PROXIES = [
         over=(TLS,),
         lasts=True,
         slow=True,
-        timeout=Timeout(attempt=5, connect=0.2),
+        timeout=Timeout(attempt=15, connect=0.2),
     ),
     not_sent("proxy", "proxy down", route=no_proxy, over=BOTH, lasts=True),
     not_sent("proxy", "CONNECT answered 200 and closed", route=proxy(head(200), fin), over=(TLS,)),

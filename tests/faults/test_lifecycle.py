@@ -372,7 +372,8 @@ async def test_cancels_that_race_our_own_clocks_are_honoured(race: str) -> None:
 
     assert {task for task in calls if task.cancelled()} == asked
     say(f"of {len(calls)} calls that raced {race!r}, {len(asked)} were cancelled in time")
-    assert 0 < len(asked) < len(calls)
+    if ALONE:  # else a busy machine may let one side win all of them
+        assert 0 < len(asked) < len(calls)
 
 
 # The client as a thing that is made, used and forgotten.

@@ -63,6 +63,7 @@ class Kind:
 
     behaviour: Behaviour
     end: type[BaseException] | None
+    """How it ends; a short attempt may not even get to the server of a busy machine."""
     timeout: Timeout = _TIMEOUT
     retry: RetryPolicy = _RETRY
     patience: float | None = None
@@ -228,7 +229,8 @@ async def test_calls_leave_nothing_to_the_garbage_collector(kind: str) -> None:
             grown = _in_use() - before
 
     say(f"{calls} calls, {kind}: {grown.total():+} objects in use, {garbage.total()} garbage")
-    assert ends[how.end] > 0.9 * sum(ends.values())
+    late = ends[NotSentError] if how.timeout.attempt == _SHORT else 0
+    assert ends[how.end] + late > 0.9 * sum(ends.values())
     if how.is_left_by_aiohttp:
         garbage = Counter({of: count for of, count in garbage.items() if _is_ours(of)})
     for left in (garbage, grown):
@@ -288,7 +290,7 @@ async def longest_turn() -> AsyncGenerator[list[float]]:
 async def test_a_bomb_does_not_go_off(bombs: dict[str, bytes], form: str, status: int) -> None:
     """Of 256 MiB that are a quarter of one on the wire, no more is unpacked than is allowed.
 
-    In under 8 MB of memory, and without holding up others for more than 50 ms.
+    In under 8 MB of memory, and, alone, without holding up others for more than 50 ms.
     """
     content = answer(status, bombs[form], f"Content-Encoding: {form}")
     with Server(saying(content)) as server:
