@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import sys
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,8 +16,6 @@ from urllib.parse import urlsplit
 from fanvue_async import ConfigurationError, FanvueClient, FanvueError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
-
     from fanvue_async import CreatorClient
     from fanvue_async.oauth import OAuthApp, SignIn
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterator
 from importlib import import_module
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, cast
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, cast
 
 import attrs
 
@@ -13,10 +14,6 @@ from fanvue_async import resources
 from fanvue_async.client import CreatorClient
 from fanvue_async.engine.operation import CREATOR, Operation
 from fanvue_async.resources._resource import Resource
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import CodeType, ModuleType
 
 
 @attrs.frozen(kw_only=True)

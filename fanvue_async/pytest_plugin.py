@@ -20,6 +20,7 @@ The mark ``fake_fanvue`` takes the settings of :class:`~fanvue_async.testing.Fak
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from threading import Thread
@@ -30,8 +31,6 @@ import pytest
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
-
     from fanvue_async.client import FanvueClient
 
 _T = TypeVar("_T")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -11,8 +12,6 @@ from fanvue_async.engine.headers import rate_limit_of, report_in
 from fanvue_async.engine.retry import Quota
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from fanvue_async.engine.credentials import Bearer
     from fanvue_async.errors import RateLimit
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import attrs
 from multidict import istr
@@ -23,9 +24,6 @@ from fanvue_async.engine.headers import (
     report_in,
     retry_after,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 _MESSAGE_LENGTH = 500
 _BODY_TEXT_LENGTH = 2_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from fanvue_async import errors
@@ -13,8 +14,6 @@ from fanvue_async.engine.transport import RequestBody, content_headers
 from fanvue_async.engine.waits import Scope, Timer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import aiohttp
 
     from fanvue_async.engine.credentials import Bearer

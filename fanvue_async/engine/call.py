@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -14,8 +15,6 @@ from fanvue_async.engine.turn import Turn
 from fanvue_async.engine.waits import Scope, Timer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.terms import Terms
 

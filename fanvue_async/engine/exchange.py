@@ -7,6 +7,7 @@ An exchange raises nothing but cancellation. It ends in an ``Answer`` (a status 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,6 @@ from fanvue_async.engine.transport import RequestBody, send_once
 from fanvue_async.errors import DecodeError, NoAnswerError, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from yarl import URL
 
 _ERROR_BODY_PATIENCE = 1.0

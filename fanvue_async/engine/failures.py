@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import ssl
 import traceback
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import aiohttp
 import attrs
@@ -23,10 +24,6 @@ from fanvue_async.errors import (
     ProtocolError,
     TransportError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
 
 _CAUSE_LENGTH = 200
 _FRAMES = 12

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING
 
 from fanvue_async.engine.window import Allowance, ServerClock, read_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fanvue_async.config import RateLimits
     from fanvue_async.engine.answers import Answer
     from fanvue_async.engine.window import Report

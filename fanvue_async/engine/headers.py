@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from multidict import istr
 
 from fanvue_async.errors import RateLimit
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # An istr is looked up without being case-folded each time.
 LIMIT = istr("X-RateLimit-Limit")

@@ -6,17 +6,14 @@ import inspect
 import logging
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import attrs
 from multidict import istr
 
 from fanvue_async.engine.failures import PASSING
 from fanvue_async.engine.headers import clean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 logger: logging.Logger = logging.getLogger("fanvue_async")
 logger.addHandler(logging.NullHandler())

@@ -6,7 +6,7 @@ Paths, queries and bodies are checked and encoded here and nowhere else.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from urllib.parse import quote
@@ -17,8 +17,6 @@ from fanvue_async.engine import wire
 from fanvue_async.errors import BadRequestError, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from fanvue_async.engine.answers import Answer
 
 T = TypeVar("T")
@@ -27,6 +25,7 @@ CREATOR = "/creators/{creatorUserUuid}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _OF_A_CREATOR = re.compile(r"(?:/v[01])?/creators/([^/]+)/")
 _TEXT_LENGTH = 255
+_WORD = 64  # bits
 _TEXT_OR_ERROR = "text/plain, application/json"
 
 # Methods that RFC 9110, 9.2.2 calls idempotent, and those that it does not.
@@ -295,7 +294,8 @@ def encode_query(query: Mapping[str, object], name: str, commas: tuple[str, ...]
         is_list = isinstance(value, list | tuple | set | frozenset)
         items = cast("list[object]", value) if is_list else [value]
         texts = [quote(_query_text(key, item, name), safe="") for item in items]
-        encoded = key if key.isalnum() and key.isascii() else quote(str.__str__(key), safe="")
+        plain = str.__str__(key)  # what is checked is what is sent: a subclass may differ
+        encoded = plain if plain.isalnum() and plain.isascii() else quote(plain, safe="")
         if key in commas:
             texts = [",".join(texts)] if texts else []
         pairs.extend(f"{encoded}={text}" for text in texts)
@@ -308,7 +308,7 @@ def _query_text(key: str, value: object, name: str) -> str:
             return str.__str__(value)  # not str(): that of an enum's member is its name
     elif isinstance(value, bool):
         return "true" if value else "false"
-    elif type(value) is int:
+    elif type(value) is int and value.bit_length() < _WORD:  # Python refuses to write huge ones
         return f"{value:d}"
     else:
         try:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -20,8 +21,6 @@ from fanvue_async.engine.waits import Scopes, Slots
 from fanvue_async.errors import ClientStateError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
     from fanvue_async.engine.gate import Gates
     from fanvue_async.engine.notices import Notices
     from fanvue_async.engine.origin import Origin

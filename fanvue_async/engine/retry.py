@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from fanvue_async.config import RetryPolicy
     from fanvue_async.errors import FanvueError
 

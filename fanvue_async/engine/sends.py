@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -11,8 +12,6 @@ import attrs
 from fanvue_async.engine.call import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-
     from fanvue_async.engine.answers import Answer
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.session import Session

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanvue_async.engine.call import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
-
     from fanvue_async.engine.operation import Operation, Request
     from fanvue_async.engine.terms import Terms
 

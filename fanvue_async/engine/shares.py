@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import Callable
 from contextvars import Context
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,6 @@ from fanvue_async.engine.window import Allowance, Window
 from fanvue_async.stores import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fanvue_async.engine.window import Report, ServerClock
     from fanvue_async.stores import Condition, Store
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -9,8 +10,6 @@ import aiohttp
 from fanvue_async.engine.waits import Timer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from fanvue_async.config import RetryPolicy, Timeout
     from fanvue_async.engine.accounts import Bucket
     from fanvue_async.engine.credentials import Bearer, Credential

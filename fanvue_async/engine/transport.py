@@ -9,6 +9,7 @@ import asyncio
 import select
 import socket
 import struct
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
 from functools import lru_cache
@@ -20,7 +21,6 @@ from multidict import CIMultiDict
 
 if TYPE_CHECKING:
     import ssl as ssl_module
-    from collections.abc import Callable, Coroutine
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.base_protocol import BaseProtocol

@@ -8,14 +8,11 @@ https://api.fanvue.com/docs/authentication/rate-limits
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import attrs
 
 from fanvue_async.engine.headers import date_of, report_in
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 _FARTHEST_RESET = 3_600.0  # seconds: a reset that is farther off makes no sense
 _AT_ONCE = 8  # the part of what is left, 1 in so many, that is sent without seeing any response

@@ -7,11 +7,8 @@ import math
 import operator
 import re
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, SupportsIndex, cast
 from uuid import UUID
-
-if TYPE_CHECKING:
-    from typing import SupportsIndex
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 

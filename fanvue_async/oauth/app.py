@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl as ssl_module
-from typing import TYPE_CHECKING, Self
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Self
 from urllib.parse import urlsplit
+
+import aiohttp
 
 from fanvue_async import config
 from fanvue_async.client import FanvueClient
@@ -17,15 +20,9 @@ from fanvue_async.oauth.endpoint import Endpoint
 from fanvue_async.oauth.grants import Keys, read
 from fanvue_async.oauth.hook import Hook
 from fanvue_async.oauth.renewal import Pace, Renewals, Tasks
+from fanvue_async.oauth.sign_in import SignIn
 from fanvue_async.oauth.token import AccountToken
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
-
-    import aiohttp
-
-    from fanvue_async.oauth.sign_in import SignIn
-    from fanvue_async.stores import Store
+from fanvue_async.stores import Store
 
 _ACCOUNT_LENGTH = 256
 _METHODS = ("get", "put", "delete", "keys")

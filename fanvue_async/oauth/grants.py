@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,6 @@ import attrs
 from fanvue_async.stores.documents import dump, load
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from fanvue_async.oauth.endpoint import Pair
     from fanvue_async.stores import Entry, Store
 

@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import random
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -30,8 +31,6 @@ from fanvue_async.oauth.grants import Grant, read
 from fanvue_async.stores.claims import Claim
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from fanvue_async.oauth.endpoint import Endpoint
     from fanvue_async.oauth.grants import Keys
     from fanvue_async.stores import Entry, Store

@@ -6,8 +6,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import attrs
@@ -15,9 +14,6 @@ import attrs
 from fanvue_async.engine.credentials import Secret
 from fanvue_async.engine.headers import clean
 from fanvue_async.errors import ConfigurationError, SignInError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SYSTEM_SCOPES = ("openid", "offline_access", "offline")
 """What every sign-in asks for besides: without them there is no refresh token."""

@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import hmac
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable
+from typing import NoReturn
 
 from fanvue_async.engine.credentials import Secret
 from fanvue_async.errors import ClientStateError, FanvueError
-from fanvue_async.oauth.renewal import Held
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fanvue_async.oauth.renewal import Renewals, Tasks
+from fanvue_async.oauth.renewal import Held, Renewals, Tasks
 
 
 class AccountToken:

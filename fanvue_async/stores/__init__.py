@@ -7,14 +7,13 @@ imported when they are first asked for, so that a program pays only for the one 
 from __future__ import annotations
 
 import enum
+from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from fanvue_async.stores.memory import MemoryStore
     from fanvue_async.stores.redis import RedisStore
     from fanvue_async.stores.sqlite import SQLiteStore

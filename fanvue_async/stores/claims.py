@@ -7,16 +7,11 @@ import contextlib
 import logging
 import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from fanvue_async.errors import StoreError
-from fanvue_async.stores import ABSENT, Entry
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-    from typing import Any
-
-    from fanvue_async.stores import Condition, Store
+from fanvue_async.stores import ABSENT, Condition, Entry, Store
 
 LEASE: Final = "lease:"
 """What the keys of leases begin with, so that no listing of other keys holds any."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 import time
-from typing import TYPE_CHECKING, Self
+from collections.abc import AsyncIterator, Callable
+from typing import Self
 
 from fanvue_async.errors import ClientStateError
-from fanvue_async.stores import ANY, Entry
+from fanvue_async.stores import ANY, Condition, Entry
 from fanvue_async.stores.rules import (
     Owner,
     check_expiry,
@@ -16,11 +17,6 @@ from fanvue_async.stores.rules import (
     matches,
     new_version,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from fanvue_async.stores import Condition
 
 
 class MemoryStore:

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import math
 import re
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, Self, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from fanvue_async.errors import ConfigurationError, StoreError
-from fanvue_async.stores import ABSENT, ANY, Entry
+from fanvue_async.stores import ABSENT, ANY, Condition, Entry
 from fanvue_async.stores.rules import (
     VERSION_LENGTH,
     Owner,
@@ -21,11 +22,6 @@ from fanvue_async.stores.rules import (
     check_prefix,
     new_version,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from fanvue_async.stores import Condition
 
 _logger = logging.getLogger("fanvue_async")
 

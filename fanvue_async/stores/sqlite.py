@@ -7,14 +7,15 @@ import os
 import sqlite3
 import time
 from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from fanvue_async.errors import ClientStateError, ConfigurationError, StoreError
-from fanvue_async.stores import ANY, Entry
+from fanvue_async.stores import ANY, Condition, Entry
 from fanvue_async.stores.rules import (
     Owner,
     check_expiry,
@@ -23,11 +24,6 @@ from fanvue_async.stores.rules import (
     matches,
     new_version,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
-
-    from fanvue_async.stores import Condition
 
 _T = TypeVar("_T")
 

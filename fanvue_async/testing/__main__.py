@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from fanvue_async.testing.buckets import checked
 from fanvue_async.testing.fake import FakeFanvue
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 async def serve(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import UUID
 
 from fanvue_async.testing.apps import APPS, Apps
 from fanvue_async.testing.chat_list import CHAT_LIST, ChatList
@@ -23,11 +24,7 @@ from fanvue_async.testing.templates import TEMPLATES, Templates
 from fanvue_async.testing.tracking_links import TRACKING_LINKS, TrackingLinks
 from fanvue_async.testing.uploads import UPLOADS, Uploads
 from fanvue_async.testing.vault import VAULT, Vault
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from fanvue_async.testing.world import Owner
+from fanvue_async.testing.world import Owner
 
 ROUTES = (
     CHATS,

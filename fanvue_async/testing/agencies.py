@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from fanvue_async.testing.exchange import missing, page
 from fanvue_async.testing.insights import chosen
@@ -19,9 +20,6 @@ from fanvue_async.testing.values import (
     text,
 )
 from fanvue_async.testing.values import uuid as a_uuid
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Agencies:

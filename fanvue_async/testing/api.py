@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from fanvue_async.testing.account import ROUTES, Account
 from fanvue_async.testing.agencies import AGENCIES
@@ -16,9 +18,6 @@ from fanvue_async.testing.users import Row, uuid_of
 from fanvue_async.testing.world import Owner, World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from uuid import UUID
-
     from fanvue_async.testing.buckets import Buckets
     from fanvue_async.testing.exchange import ReceivedRequest
     from fanvue_async.testing.tokens import Tokens

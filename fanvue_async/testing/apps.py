@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from fanvue_async.testing.exchange import missing
 from fanvue_async.testing.routes import Access, Call, Route, Routes
 from fanvue_async.testing.users import Row, new_uuid, uuid_of
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from fanvue_async.testing.world import Owner
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from fanvue_async.testing.routes import Endpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 # https://api.fanvue.com/docs/authentication/rate-limits
 DOCUMENTED_LIMIT = (200, 60.0)

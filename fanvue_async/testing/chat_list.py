@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fanvue_async.testing.exchange import RefusedError, Reply, page
@@ -12,8 +13,6 @@ from fanvue_async.testing.values import PAGE, Parameter, body, boolean, list_of,
 from fanvue_async.testing.values import uuid as a_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from fanvue_async.testing.chats import Chat, Chats
     from fanvue_async.testing.lists import CustomLists, SmartLists
     from fanvue_async.testing.notifications import Notifications

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, overload
+from uuid import UUID
 
 import attrs
 
@@ -14,8 +15,6 @@ from fanvue_async.testing.values import body
 from fanvue_async.testing.values import uuid as a_uuid
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from fanvue_async.testing.fans import Fans
     from fanvue_async.testing.media import Media
     from fanvue_async.testing.world import Owner

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import aiohttp
@@ -15,8 +16,6 @@ from fanvue_async.testing.envelopes import KINDS, envelope
 from fanvue_async.webhooks.signature import HEADER, sign
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
     from fanvue_async.testing.users import Row
     from fanvue_async.testing.world import World
 

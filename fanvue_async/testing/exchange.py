@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import json as json_module
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 from multidict import CIMultiDict
 
 from fanvue_async.engine import wire
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 @attrs.frozen

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, get_args
+from uuid import UUID
 
 from fanvue_async.client import FanvueClient
 from fanvue_async.testing.account import Account
@@ -17,15 +20,8 @@ from fanvue_async.testing.profiles import Creators
 from fanvue_async.testing.script import Script
 from fanvue_async.testing.scripted import ScriptedServer
 from fanvue_async.testing.tokens import Token, Tokens
+from fanvue_async.testing.users import Users
 from fanvue_async.testing.world import World
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-    from types import TracebackType
-    from uuid import UUID
-
-    from fanvue_async.testing.users import Users
-
 
 Duplicates = Literal[201, 400, 409]
 

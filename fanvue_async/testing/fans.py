@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import attrs
 
@@ -13,9 +15,6 @@ from fanvue_async.testing.values import PAGE, Parameter, number, one_of
 from fanvue_async.testing.values import uuid as a_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from uuid import UUID
-
     from fanvue_async.testing.world import Owner
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,6 @@ from fanvue_async.testing.values import (
 from fanvue_async.testing.values import uuid as a_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from fanvue_async.testing.fans import Fans
 
 _NET = 0.8  # of the gross; the share that creators keep

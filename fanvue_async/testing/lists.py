@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import attrs
 
@@ -13,9 +15,6 @@ from fanvue_async.testing.values import PAGE, Parameter, body, list_of, one_of, 
 from fanvue_async.testing.values import uuid as a_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from uuid import UUID
-
     from fanvue_async.testing.fans import Fans, Relation
 
 SMART: Mapping[str, tuple[str, Callable[[Relation], object]]] = {

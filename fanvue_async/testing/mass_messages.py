@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,6 @@ from fanvue_async.testing.values import uuid as a_uuid
 from fanvue_async.testing.world import Owner, written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from fanvue_async.testing.lists import CustomLists, SmartLists
 
 

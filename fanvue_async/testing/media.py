@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
 
 from fanvue_async.testing.exchange import missing
 from fanvue_async.testing.users import Row, new_uuid, uuid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from uuid import UUID
-
     from fanvue_async.testing.world import Owner
 
 KINDS = ("image", "video", "audio", "document")

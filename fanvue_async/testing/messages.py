@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from fanvue_async.testing.exchange import RefusedError, cursor_page, missing, page
 from fanvue_async.testing.media import KINDS, VARIANTS
@@ -24,8 +25,6 @@ from fanvue_async.testing.values import (
 from fanvue_async.testing.values import uuid as a_uuid
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from fanvue_async.testing.chats import Chat, Chats
     from fanvue_async.testing.insights import Insights
     from fanvue_async.testing.media import Media

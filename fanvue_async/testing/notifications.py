@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from fanvue_async.testing.exchange import page
 from fanvue_async.testing.routes import Access, Call, Route, Routes
@@ -10,9 +12,6 @@ from fanvue_async.testing.users import Row, new_uuid, uuid_of
 from fanvue_async.testing.values import PAGE, Parameter, number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from uuid import UUID
-
     from fanvue_async.testing.world import Owner
 
 _COUNTED = {

@@ -9,9 +9,10 @@ import hmac
 import math
 import secrets
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote_plus, urlencode
+from uuid import UUID
 
 import attrs
 
@@ -21,9 +22,6 @@ from fanvue_async.testing.tokens import Token, Tokens
 from fanvue_async.testing.users import uuid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from uuid import UUID
-
     from fanvue_async.testing.exchange import ReceivedRequest
     from fanvue_async.testing.world import World
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from fanvue_async.testing.exchange import RefusedError, missing, page
@@ -10,8 +11,6 @@ from fanvue_async.testing.users import Row, new_uuid
 from fanvue_async.testing.values import PAGE, body, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from fanvue_async.testing.world import Owner
 
 

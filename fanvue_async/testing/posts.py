@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
 
 import attrs
 
@@ -26,9 +28,6 @@ from fanvue_async.testing.values import uuid as a_uuid
 from fanvue_async.testing.world import written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from uuid import UUID
-
     from fanvue_async.testing.post_collections import Collections
     from fanvue_async.testing.world import Owner
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from fanvue_async.testing.exchange import page
 from fanvue_async.testing.routes import Access, Call, Route, Routes
@@ -10,8 +11,6 @@ from fanvue_async.testing.users import Row
 from fanvue_async.testing.values import PAGE
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from fanvue_async.testing.fans import Fans
     from fanvue_async.testing.insights import Insights
     from fanvue_async.testing.world import World

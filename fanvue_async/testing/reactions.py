@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from fanvue_async.testing.exchange import missing, page
 from fanvue_async.testing.fans import MINI
@@ -12,8 +13,6 @@ from fanvue_async.testing.values import PAGE, body
 from fanvue_async.testing.values import text as a_text
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from fanvue_async.testing.fans import Fans
     from fanvue_async.testing.insights import Insights
     from fanvue_async.testing.posts import Posts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, unquote
 
@@ -12,8 +13,6 @@ from fanvue_async.testing.exchange import RefusedError, Reply, missing
 from fanvue_async.testing.values import InvalidError, Parameter, Reader, read_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from fanvue_async.testing.exchange import ReceivedRequest
 
 Errors = Literal["UV", "UVI", "V", "UC", "UCI", "UCM", "M", ""]

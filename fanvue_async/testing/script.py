@@ -6,15 +6,13 @@ import asyncio
 import errno
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, cast, get_args
 
 import attrs
 
 from fanvue_async.testing.exchange import Reply
 from fanvue_async.testing.routes import Endpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 DropAfter = Literal["accept", "request", "headers"]
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
 
+from fanvue_async.testing.exchange import ReceivedRequest, Reply
+from fanvue_async.testing.script import DropAfter, Script
 from fanvue_async.testing.server import Server
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import TracebackType
-
-    from fanvue_async.testing.exchange import ReceivedRequest, Reply
-    from fanvue_async.testing.script import DropAfter, Script
 
 
 class ScriptedServer:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from multidict import CIMultiDict
 
 from fanvue_async.testing.exchange import ReceivedRequest, Reply
 from fanvue_async.testing.script import REFUSALS, Drop, HangUp, Script
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 _SHUTDOWN_SECONDS = 0.01  # how long handlers that wait in delay() may go on
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from fanvue_async.testing.exchange import RefusedError, Reply
 from fanvue_async.testing.routes import Access, Call, Route, Routes
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Storage:

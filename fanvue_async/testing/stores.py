@@ -7,15 +7,11 @@ import contextlib
 import inspect
 import secrets
 import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from fanvue_async.stores import ABSENT, Entry, Store
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
-
-    from fanvue_async.stores import Condition
+from fanvue_async.stores import ABSENT, Condition, Entry, Store
 
 StoreSource: TypeAlias = Store | AbstractAsyncContextManager[Store]
 """A store, or what gives one to ``async with``."""

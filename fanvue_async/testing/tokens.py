@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping
 
 import attrs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
 
 
 @attrs.frozen

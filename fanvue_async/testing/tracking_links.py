@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import attrs
 
@@ -13,9 +15,6 @@ from fanvue_async.testing.users import Row, new_uuid, uuid_of
 from fanvue_async.testing.values import Parameter, body, moment, number, one_of, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from uuid import UUID
-
     from fanvue_async.testing.fans import Fans
 
 PLATFORMS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import attrs
 
@@ -14,8 +15,6 @@ from fanvue_async.testing.users import Row, new_uuid, uuid_of
 from fanvue_async.testing.values import body, fields, in_json, list_of, number, one_of, text
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from fanvue_async.testing.media import Media, State
     from fanvue_async.testing.storage import Storage
 

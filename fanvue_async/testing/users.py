@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection
+from typing import Any
 from uuid import UUID, uuid4
 
 from fanvue_async.engine import wire
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
 
 Row = dict[str, Any]
 """An object of the API, under the API's own names."""

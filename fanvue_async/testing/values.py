@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import attrs
 
 from fanvue_async.engine import wire
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Reader = Callable[[Any], Any]
 

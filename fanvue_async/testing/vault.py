@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import attrs
 
@@ -13,9 +15,6 @@ from fanvue_async.testing.values import PAGE, body, list_of, text
 from fanvue_async.testing.values import uuid as a_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from uuid import UUID
-
     from fanvue_async.testing.media import Media
     from fanvue_async.testing.world import Owner
 

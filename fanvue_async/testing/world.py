@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 import attrs
 
 from fanvue_async.testing.storage import Storage
 from fanvue_async.testing.users import Row, Users
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from uuid import UUID
 
 Listener = Callable[[str, str, Row], None]
 """Called with an event's name, the UUID of the creator it happened to, and what it is about."""

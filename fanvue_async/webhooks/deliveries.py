@@ -11,6 +11,7 @@ import asyncio
 import base64
 import hashlib
 import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -20,8 +21,6 @@ from fanvue_async.stores.claims import Claim
 from fanvue_async.stores.documents import dump, load
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
     from fanvue_async.stores import Store
 
 KEPT = 30 * 86_400.0

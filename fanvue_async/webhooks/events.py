@@ -10,13 +10,11 @@ https://api.fanvue.com/docs/webhooks/webhooks-overview
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 import attrs
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
 
 
 @attrs.frozen(kw_only=True)

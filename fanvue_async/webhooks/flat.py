@@ -6,13 +6,12 @@ checkout pages tell receivers to branch on one: both are accepted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fanvue_async.webhooks.fields import mapping, record, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fanvue_async.webhooks.fields import Document
 
 _USER = (

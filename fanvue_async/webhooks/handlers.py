@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
@@ -19,8 +20,6 @@ from fanvue_async.webhooks.deliveries import Delivery
 from fanvue_async.webhooks.signature import MAX_BODY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-
     from aiohttp import web
 
     from fanvue_async.webhooks.events import Event

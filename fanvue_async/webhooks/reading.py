@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from fanvue_async.errors import MalformedEventError
@@ -27,9 +29,6 @@ from fanvue_async.webhooks.fields import (
 from fanvue_async.webhooks.signature import MAX_BODY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
     from fanvue_async.webhooks.events import EventUser
     from fanvue_async.webhooks.fields import Document
 

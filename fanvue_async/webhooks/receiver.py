@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
-from fanvue_async.errors import ConfigurationError, InvalidArgumentError, MalformedEventError
+from fanvue_async.errors import (
+    ConfigurationError,
+    InvalidArgumentError,
+    MalformedEventError,
+    WebhookError,
+)
+from fanvue_async.stores import Store
 from fanvue_async.webhooks.deliveries import Deliveries
+from fanvue_async.webhooks.events import Event
 from fanvue_async.webhooks.handlers import ASGIApp, Endpoint
 from fanvue_async.webhooks.reading import parse
-from fanvue_async.webhooks.signature import TOLERANCE, Secrets, is_number, judge
-from fanvue_async.webhooks.worker import Worker
+from fanvue_async.webhooks.signature import TOLERANCE, Headers, Secrets, is_number, judge
+from fanvue_async.webhooks.worker import Callback, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-    from datetime import datetime
-
     from aiohttp import web
-
-    from fanvue_async.errors import WebhookError
-    from fanvue_async.stores import Store
-    from fanvue_async.webhooks.events import Event
-    from fanvue_async.webhooks.signature import Headers
-    from fanvue_async.webhooks.worker import Callback
 
 
 class Webhooks:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from fanvue_async.errors import ClientStateError, ConfigurationError, StoreError, WebhookError
+from fanvue_async.webhooks.deliveries import Deliveries, Delivery, Work
+from fanvue_async.webhooks.events import Event
 from fanvue_async.webhooks.reading import parse
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-
-    from fanvue_async.webhooks.deliveries import Deliveries, Delivery, Work
-    from fanvue_async.webhooks.events import Event
-
-    Callback: TypeAlias = Callable[[Event], Awaitable[object]]
+Callback: TypeAlias = Callable[[Event], Awaitable[object]]
 
 _logger = logging.getLogger("fanvue_async")
 

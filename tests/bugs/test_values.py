@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 import json
 import pickle
@@ -18,7 +19,6 @@ import pytest
 import uuid_utils
 from support.users import USER, user
 
-import fanvue_async
 from fanvue_async import (
     ConfigurationError,
     FanvueClient,
@@ -29,7 +29,7 @@ from fanvue_async import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fanvue_async.testing import FakeFanvue
 
@@ -199,21 +199,36 @@ def test_settings_whose_annotations_were_resolved(
         settings(**value)
 
 
+# Typed by what is imported on first use only: nouns' models, and aiohttp's server.
+_LAZY = {"account", "aiohttp_handler"}
+_MODULES = ("", ".testing", ".webhooks", ".stores", ".oauth", ".inbox", ".bulk")
+
+
 def _hints() -> list[Callable[..., Any]]:
-    """All that dependency injection may ask for its hints: public classes and their methods."""
-    found: list[Callable[..., Any]] = []
-    public = [getattr(fanvue_async, name) for name in fanvue_async.__all__]
-    for thing in public:
-        if not isinstance(thing, type):
-            continue
-        found.append(thing)
-        for name, member in vars(thing).items():
-            # What attrs makes knows the names of its class's module only.
-            is_written = not attrs.has(thing) and name in {"__init__", "__aexit__"}
-            is_public = is_written or not (name.startswith("_") or name == "account")  # lazy
+    """All that dependency injection may ask for its hints: public names and their methods."""
+    found: dict[str, Callable[..., Any]] = {}
+    for name in _MODULES:
+        module = importlib.import_module(f"fanvue_async{name}")
+        names = getattr(module, "__all__", [each for each in vars(module) if each[0] != "_"])
+        public = [getattr(module, each) for each in names]
+        for thing in public:
+            if isinstance(thing, type):
+                found |= {f"{each.__module__}.{each.__qualname__}": each for each in _of(thing)}
+            elif inspect.isfunction(thing):
+                found[f"{thing.__module__}.{thing.__qualname__}"] = thing
+    return list(found.values())
+
+
+def _of(cls: type) -> Iterator[Callable[..., Any]]:
+    """Give a class and its methods; what attrs makes knows the names of one module only."""
+    yield cls
+    for base in cls.__mro__:
+        is_ours = base.__module__.startswith("fanvue_async")
+        made = set[str]() if attrs.has(base) else {"__init__", "__aexit__"}
+        for name, member in vars(base).items() if is_ours else ():
+            is_public = name in made or not (name.startswith("_") or name in _LAZY)
             if is_public and inspect.isfunction(member):
-                found.append(member)
-    return found
+                yield member
 
 
 @pytest.mark.parametrize("thing", _hints(), ids=lambda thing: thing.__qualname__)

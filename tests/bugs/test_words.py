@@ -34,13 +34,13 @@ from fanvue_async import (
     RateLimitError,
     ServerError,
 )
+from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from fanvue_async import RetryEvent
-    from fanvue_async.testing import FakeFanvue
 
 pytest_plugins = ["pytester"]
 
@@ -322,6 +322,30 @@ async def test_vcrpy_records_and_replays_a_call(
     text = file.read_text()
     assert fake.token not in text
     assert ('{"a":1}' in text) is (body is not None)
+
+
+def _without_selectors() -> asyncio.AbstractEventLoop:
+    """Make a loop that lacks what Windows' loop lacks."""
+
+    def refuse(*_: object) -> None:
+        raise NotImplementedError
+
+    loop = asyncio.new_event_loop()
+    for name in ("reader", "writer", "signal_handler"):
+        setattr(loop, f"add_{name}", refuse)
+        setattr(loop, f"remove_{name}", refuse)
+    return loop
+
+
+def test_the_fake_on_a_loop_without_selectors() -> None:
+    """It falls back to what every loop has."""
+
+    async def use() -> None:
+        async with FakeFanvue() as fake, fake.client() as client:
+            assert (await client.chats.create(USER)).message
+
+    with asyncio.Runner(loop_factory=_without_selectors) as runner:
+        runner.run(use())
 
 
 def test_a_base_url_of_another_container() -> None:
