@@ -5,7 +5,7 @@ Install and run, with as many workers as you like::
     pip install fanvue-async fastapi uvicorn
     export FANVUE_CLIENT_ID=… FANVUE_CLIENT_SECRET=…
     export FANVUE_REDIRECT_URI=http://localhost:8000/callback  # as it is registered
-    uvicorn connect_app:app --workers 4
+    uvicorn connect_app:app --workers 4 --no-access-log
 
 Then open http://localhost:8000/connect/anna. Your own log-in is left out: it decides who may
 connect, and act for, which creator.
