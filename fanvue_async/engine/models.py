@@ -175,15 +175,18 @@ def _builder(cls: Any, builds: list[_Build | None]) -> _Build:
     # The slots are filled one by one: __init__ of a frozen class costs half as much again.
     setters = [getattr(cls, field.name).__set__ for field in attrs.fields(cls)]
     converted = [(place, build) for place, build in enumerate(builds) if build]
+    new: Any = object.__new__
 
     def build(read: Any) -> Any:
-        values = list(values_of(read))
+        values: Any = values_of(read)
         if None in values:
-            fill(values)
-        for place, build_value in converted:
-            if (value := values[place]) is not None:
-                values[place] = build_value(value)
-        model: Any = object.__new__(cls)
+            values = fill([*values])
+        if converted:
+            values = [*values]
+            for place, build_value in converted:
+                if (value := values[place]) is not None:
+                    values[place] = build_value(value)
+        model = new(cls)
         for set_field, value in zip(setters, values):  # noqa: B905 - strict costs a fifth more
             set_field(model, value)
         return model
@@ -191,7 +194,7 @@ def _builder(cls: Any, builds: list[_Build | None]) -> _Build:
     return build
 
 
-def _filler(cls: Any) -> Callable[[list[Any]], None]:
+def _filler(cls: Any) -> Callable[[list[Any]], list[Any]]:
     """Make the function that puts defaults where nothing came, and warns of what should have."""
     fields = attrs.fields(cls)
     promised = [place for place, field in enumerate(fields) if field.default is ABSENT]
@@ -202,7 +205,7 @@ def _filler(cls: Any) -> Callable[[list[Any]], None]:
     ]
     warned: set[int] = set()
 
-    def fill(values: list[Any]) -> None:
+    def fill(values: list[Any]) -> list[Any]:
         for place in promised:
             if values[place] is None and place not in warned:
                 warned.add(place)
@@ -210,6 +213,7 @@ def _filler(cls: Any) -> Callable[[list[Any]], None]:
         for place, default in defaults:
             if values[place] is None:
                 values[place] = default
+        return values
 
     return fill
 
