@@ -1,4 +1,9 @@
-"""Mutants: the package with one line broken, which some test must notice."""
+"""Mutants: the package with one line broken, which some test must notice.
+
+They stand in ``security.diff`` and ``values.diff``: ``@`` names a file, ``#`` what the line is
+there for, ``-`` the line without its indentation, which must be in the file exactly once, and ``+``
+what stands there instead.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 TESTS = Path(__file__).resolve().parents[1]
+KINDS = ("security", "values")
+
+_OF_ALL = ("test_security.py", "mutants/check_rules.py", "test_client.py", "engine/test_call.py")
+_TESTS = {
+    "client.py": ("test_public_api.py", "engine/test_credentials.py"),
+    "errors.py": ("test_public_api.py", "test_errors.py", "mutants/check_rules.py"),
+    "config.py": ("test_public_api.py", "test_config.py"),
+    "answers.py": ("engine/test_answers.py", "engine/test_headers.py"),
+    "bodies.py": ("faults/test_table.py",),
+    "exchange.py": ("engine/test_exchange.py", "faults/test_table.py"),
+    "failures.py": ("engine/test_exchange.py", "faults/test_table.py"),
+    "notices.py": ("engine/test_pool.py",),
+    "origin.py": ("test_config.py", "test_proxy.py", "test_tls.py"),
+    "transport.py": ("engine/test_exchange.py", "engine/test_pool.py"),
+}
+"""Where a file's promises are tested, besides in the test file of its name."""
 
 
 class Mutant(NamedTuple):
@@ -19,8 +40,14 @@ class Mutant(NamedTuple):
     old: str
     """The line without its indentation; it must be there exactly once."""
     new: str
-    tests: tuple[str, ...]
-    """Tests below ``tests/``, each of which must fail."""
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """Files below ``tests/``, in one of which a test must fail."""
+        name = Path(self.file).name
+        own = f"engine/test_{name}"
+        mirrored = (own,) if (TESTS / own).exists() else ()
+        return tuple(dict.fromkeys((*mirrored, *_TESTS.get(name, ()), *_OF_ALL)))
 
     def applied_to(self, text: str) -> str:
         """Return the text of the file with the line broken.
@@ -33,3 +60,23 @@ class Mutant(NamedTuple):
         if (count := len(line.findall(text))) != 1:
             raise LookupError(f"{count} lines like it")
         return line.sub(lambda found: f"{found[1]}{self.new}", text)
+
+
+def mutants(kind: str) -> list[Mutant]:
+    """Read the mutants of a kind."""
+    found: list[Mutant] = []
+    file = rule = old = ""
+    for line in (TESTS / "mutants" / f"{kind}.diff").read_text(encoding="utf-8").splitlines():
+        mark, _, text = line.partition(" ")
+        match mark:
+            case "@":
+                file = text
+            case "#":
+                rule = text
+            case "-":
+                old = text
+            case "+":
+                found.append(Mutant(rule, file, old, text))
+            case _:
+                pass  # words about the table
+    return found

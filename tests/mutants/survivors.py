@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MUTMUT = ("-m", "mutmut")
-_OTHER_TESTS = ("tests/resources/test_chats.py", "tests/mutants/test_survivors.py")
+_OTHER_TESTS = ("tests/resources/test_chats.py", "tests/mutants/check_survivors.py")
 _PYTEST = ("-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider")
 _CAST = re.compile(r"cast\((?:None|\"[^\"]*\"),")
 
@@ -85,10 +85,11 @@ def _is_alive(name: str, tree: Path, environment: Mapping[str, str]) -> bool:
     mutmut chooses the mutant after the package was imported, too late for what runs then, such as
     the making of a validator.
     """
-    module = name.split(".")[1]
+    *_, folder, module, _ = name.split(".")
+    test = f"tests/engine/test_{module}.py" if folder == "engine" else f"tests/test_{module}.py"
     mutated = tree / "mutants"
     done = subprocess.run(  # noqa: S603 - the repository's own tests
-        [sys.executable, *_PYTEST, f"tests/test_{module}.py", *_OTHER_TESTS],
+        [sys.executable, *_PYTEST, test, *_OTHER_TESTS],
         cwd=mutated,
         env={**environment, "PYTHONPATH": str(mutated), "MUTANT_UNDER_TEST": name},
         capture_output=True,

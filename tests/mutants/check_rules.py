@@ -1,4 +1,4 @@
-"""Security rules that no other test would miss; each has its mutant in ``security.py``."""
+"""Security rules that no other test would miss; each has its mutant in ``security.diff``."""
 
 from __future__ import annotations
 

@@ -41,6 +41,8 @@ def test_an_error_that_was_told_nothing_claims_nothing() -> None:
         "attempts": 0,
         "maybe_processed": False,
         "cause": None,
+        "looked_for": False,
+        "from_api": True,
         "status": 0,
         "body": None,
         "retry_after": None,
