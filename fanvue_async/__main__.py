@@ -209,7 +209,8 @@ def _operations(given: argparse.Namespace) -> None:
     from fanvue_async.operations import operations  # noqa: PLC0415 - imports every noun
 
     for row in operations():
-        line = f"{row.method:6} {row.path}  {row.coroutine}  {' '.join(row.scopes)}"
+        mark = "  (assumed: not in the documentation)" if row.assumed else ""
+        line = f"{row.id}  {row.method} {row.path}  {' '.join(row.scopes)}  {row.coroutine}{mark}"
         if given.word.lower() in line.lower():
             print(line)
 

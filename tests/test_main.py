@@ -197,7 +197,8 @@ def test_operations(capsys: pytest.CaptureFixture[str]) -> None:
     some = capsys.readouterr().out.splitlines()
 
     assert len(every) > 100
-    assert any(line.startswith("POST   /chats  chats.create") for line in some)
+    assert "createChat  POST /chats  write:chat  chats.create" in some
+    assert sum("assumed" in line for line in every) == 3
     assert len(some) < 10
 
 

@@ -13,6 +13,7 @@ from fanvue_async.engine.models import ABSENT
 from fanvue_async.engine.operation import Operation
 from fanvue_async.money import Cents
 from fanvue_async.paging import Listing, Numbered
+from fanvue_async.resources._check import Check
 from fanvue_async.resources._resource import Resource
 from fanvue_async.resources.chats import Chat
 from fanvue_async.resources.users import FanUser
@@ -202,6 +203,15 @@ _UPDATE_TEAM_MEMBER = Operation(
 )
 
 
+def _days(
+    check: Check, start_date: datetime, end_date: datetime, creator_uuids: Sequence[UUID | str]
+) -> dict[str, object]:
+    """Make the query for some days of some creators."""
+    check.period(start_date, end_date, required=True)
+    uuids = check.uuids("creator_uuids", creator_uuids, 0, _MAX_CREATORS)
+    return {"startDate": start_date, "endDate": end_date, "creatorUuids": uuids}
+
+
 class AgenciesResource(Resource):
     """The creators and the team of the token's agency, as ``client.agencies``.
 
@@ -258,13 +268,7 @@ class AgenciesResource(Resource):
         Source: listAgencyEarningsByDay, https://api.fanvue.com/docs/api-reference
 
         """
-        check = self._check(_EARNINGS)
-        check.period(start_date, end_date, required=True)
-        query = {
-            "startDate": start_date,
-            "endDate": end_date,
-            "creatorUuids": check.uuids("creator_uuids", creator_uuids, 0, _MAX_CREATORS),
-        }
+        query = _days(self._check(_EARNINGS), start_date, end_date, creator_uuids)
         return Listing(
             self._session, _EARNINGS, query=query, start=start, page_size=page_size, key=()
         )
@@ -331,14 +335,9 @@ class AgenciesResource(Resource):
 
         """
         check = self._check(_SUBSCRIBERS_HISTORY)
-        check.period(start_date, end_date, required=True)
+        query = _days(check, start_date, end_date, creator_uuids)
         if end_date - start_date > _MAX_RANGE:
             raise check.refuse("end_date may be at most 365 days after start_date")
-        query = {
-            "startDate": start_date,
-            "endDate": end_date,
-            "creatorUuids": check.uuids("creator_uuids", creator_uuids, 0, _MAX_CREATORS),
-        }
         return Listing(
             self._session,
             _SUBSCRIBERS_HISTORY,

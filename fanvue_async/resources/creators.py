@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import attrs
 
-from fanvue_async.engine.models import ABSENT
 from fanvue_async.engine.operation import Operation
 from fanvue_async.paging import Listing, Numbered
 from fanvue_async.resources._resource import Resource
+from fanvue_async.resources.users import FanUser
 
 
 @attrs.frozen(kw_only=True)
-class AgencyCreator:
+class AgencyCreator(FanUser):
     """A creator whom the token may act for."""
 
-    uuid: str
-    handle: str = ABSENT
-    """The name in the profile's address, without ``@``."""
-    display_name: str = ABSENT
-    nickname: str | None = None
-    is_top_spender: bool = ABSENT
-    avatar_url: str | None = attrs.field(default=None, repr=False)
-    registered_at: datetime = ABSENT
     role: str | None = None
     """What the token may do for this creator; its values are not documented."""
 

@@ -13,22 +13,6 @@ from fanvue_async.resources._resource import Resource
 
 
 @attrs.frozen(kw_only=True)
-class FanUser:
-    """A user as lists of chats, followers and subscribers show them."""
-
-    uuid: str
-    handle: str = ABSENT
-    """The name in the profile's address, without ``@``."""
-    display_name: str = ABSENT
-    nickname: str | None = None
-    """What the account calls this user."""
-    is_top_spender: bool = ABSENT
-    avatar_url: str | None = attrs.field(default=None, repr=False)
-    """May be signed, and so a secret for as long as it works."""
-    registered_at: datetime = ABSENT
-
-
-@attrs.frozen(kw_only=True)
 class MiniUser:
     """A user as rows of earnings and comments show them."""
 
@@ -39,6 +23,15 @@ class MiniUser:
     nickname: str | None = None
     """What the account calls this user."""
     is_top_spender: bool = ABSENT
+
+
+@attrs.frozen(kw_only=True)
+class FanUser(MiniUser):
+    """A user as lists of chats, followers and subscribers show them."""
+
+    avatar_url: str | None = attrs.field(default=None, repr=False)
+    """May be signed, and so a secret for as long as it works."""
+    registered_at: datetime = ABSENT
 
 
 @attrs.frozen(kw_only=True)
