@@ -12,7 +12,6 @@ Nothing is marked as read. How far each chat was read is kept in a store.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Self
@@ -21,11 +20,10 @@ from uuid import UUID
 from fanvue_async import errors
 from fanvue_async.client import CreatorClient, FanvueClient
 from fanvue_async.errors import APIError, FanvueError, InvalidArgumentError
+from fanvue_async.log import logger as _logger
 from fanvue_async.resources.chats import Chat
 from fanvue_async.resources.messages import Message
 from fanvue_async.stores import ABSENT, Store, documents
-
-_logger = logging.getLogger("fanvue_async")
 
 _AUTOMATIC = "AUTOMATED_"
 _REMEMBERED_SECONDS = 30 * 86_400.0

@@ -16,9 +16,10 @@ from multidict import istr
 
 from fanvue_async.engine import bodies
 from fanvue_async.engine.answers import Answer
-from fanvue_async.engine.failures import PASSING, Failure, chain_of, failure_of
+from fanvue_async.engine.failures import Failure, chain_of, failure_of
 from fanvue_async.engine.transport import RequestBody, send_once
 from fanvue_async.errors import DecodeError, NoAnswerError, ProtocolError
+from fanvue_async.log import PASSING
 
 if TYPE_CHECKING:
     from yarl import URL

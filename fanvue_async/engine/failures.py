@@ -35,9 +35,6 @@ _SOCKS_TRANSIENT = frozenset({1, 3, 4, 5, 6, 0x5B})
 
 _UNTRUSTED = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch)
 
-PASSING = (KeyboardInterrupt, SystemExit, GeneratorExit)
-"""Exceptions that end a program or a task, and are not a call's result."""
-
 
 @attrs.define(eq=False)
 class Failure:

@@ -9,8 +9,8 @@ from fanvue_async import errors
 from fanvue_async.engine import wire
 from fanvue_async.engine.answers import Answer, api_error
 from fanvue_async.engine.failures import Failure
-from fanvue_async.engine.notices import logger
 from fanvue_async.engine.retry import TRANSIENT_STATUSES, Outcome, may_repeat
+from fanvue_async.log import logger
 
 if TYPE_CHECKING:
     from fanvue_async.config import RetryPolicy

@@ -8,7 +8,6 @@ the API is known to be loose, before it is refused for good.
 from __future__ import annotations
 
 import functools
-import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -19,11 +18,11 @@ import attrs
 import msgspec
 
 from fanvue_async.engine import wire
+from fanvue_async.log import logger as _logger
 from fanvue_async.money import Cents
 
 _Build = Callable[[Any], Any]
 
-_logger = logging.getLogger("fanvue_async")
 
 ABSENT: Any = attrs.Factory(lambda: None)
 """The default of a field that the API documents for every response.

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-import sys
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 import attrs
 from multidict import istr
 
-from fanvue_async.engine.failures import PASSING
 from fanvue_async.engine.headers import clean
-
-logger: logging.Logger = logging.getLogger("fanvue_async")
-logger.addHandler(logging.NullHandler())
+from fanvue_async.log import PASSING, guarded_logger
 
 _DEPRECATION = istr("Deprecation")
 _SUNSET = istr("Sunset")
@@ -54,24 +49,8 @@ class Notices:
         self._deprecation_told = False
         self._hook_failure_told = False
         self._unexpected_told = False
-        self._log_failure_told = False
-
-    def log(self, level: int, message: str, *values: object) -> None:
-        """Log; handlers and filters are the application's, whose bugs change no call's result.
-
-        As logging itself does with a handler that fails, a filter that does is reported once on
-        standard error, unless ``logging.raiseExceptions`` is off.
-        """
-        try:
-            logger.log(level, message, *values)
-        except PASSING:
-            raise
-        except BaseException:  # noqa: BLE001 - see above
-            if not self._log_failure_told and logging.raiseExceptions:
-                self._log_failure_told = True
-                with suppress(Exception):  # there may be no standard error
-                    print("fanvue_async could not log:", file=sys.stderr)  # noqa: T201 - see above
-                    traceback.print_exc(limit=-4)
+        self.log = guarded_logger().log
+        """Logs; what the application's logging raises is told once and changes no call's result."""
 
     def unexpected(self, operation: str, kind: str | None, frames: str) -> None:
         """Log the first unexpected exception: its class and the frames it came through."""

@@ -10,8 +10,8 @@ from contextvars import Context
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from fanvue_async.engine.notices import logger
 from fanvue_async.engine.window import Allowance, Window
+from fanvue_async.log import logger
 from fanvue_async.stores import ABSENT
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
-_logger = logging.getLogger("fanvue_async")
+from fanvue_async.log import PASSING
+from fanvue_async.log import logger as _logger
 
 
 class Hook:
@@ -21,7 +21,9 @@ class Hook:
             return
         try:
             self._function(account)
-        except Exception:  # it is not ours, and the account's state is stored already
+        except PASSING:
+            raise
+        except BaseException:  # noqa: BLE001 - not ours, and the account's state is stored already
             if not self._failure_told:
                 self._failure_told = True
                 _logger.exception("on_sign_in_required failed; it is told once")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -16,6 +15,8 @@ from fanvue_async.engine import wire
 from fanvue_async.engine.call import Call
 from fanvue_async.engine.operation import Request
 from fanvue_async.errors import InvalidArgumentError, ProtocolError
+from fanvue_async.log import PASSING
+from fanvue_async.log import logger as _logger
 
 if TYPE_CHECKING:
     from fanvue_async.engine.answers import Answer
@@ -36,8 +37,6 @@ _NAME = "PUT (part of an upload)"
 _CHANGED = "source changed while it was read"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _UNBOUNDED = 24 * 3600.0  # seconds of a part: what bounds it is progress
-
-_logger = logging.getLogger("fanvue_async")
 
 
 @attrs.frozen
@@ -296,10 +295,12 @@ class Transfer:
             return
         try:
             self._progress(sum(self._sent.values()), self._parts.size)
-        except Exception as error:  # noqa: BLE001 - it is the caller's, and not worth an upload
+        except PASSING:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is the caller's, and not worth an upload
             self._progress = None
             kind = type(error).__name__
-            _logger.error("progress raised %s; it is not called again", kind)  # noqa: TRY400 - no text
+            _logger.error("progress raised %s; it is not called again", kind)
 
 
 def _etag(answer: Answer) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from fanvue_async.errors import StoreError
+from fanvue_async.log import logger as _logger
 from fanvue_async.stores import ABSENT, Condition, Entry, Store
 
 LEASE: Final = "lease:"
@@ -19,7 +19,6 @@ LEASE: Final = "lease:"
 # Parts of its life after which a lease is renewed: usually, and after a failure of the store.
 _RENEWED = 3
 _TRIED_AGAIN = 15
-_logger = logging.getLogger("fanvue_async")
 _undoing: set[asyncio.Task[None]] = set()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from fanvue_async.errors import ConfigurationError, StoreError
+from fanvue_async.log import logger as _logger
 from fanvue_async.stores import ABSENT, ANY, Condition, Entry
 from fanvue_async.stores.rules import (
     VERSION_LENGTH,
@@ -22,8 +22,6 @@ from fanvue_async.stores.rules import (
     check_prefix,
     new_version,
 )
-
-_logger = logging.getLogger("fanvue_async")
 
 # A key of Redis holds the version, always of the same length, and then the value. KEYS[1]: the
 # key; ARGV: "*" or "=" and the version that it must have (that of a key that does not exist is

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import attrs
 
 from fanvue_async.errors import EventInProgressError, StoreError
+from fanvue_async.log import logger as _logger
 from fanvue_async.stores.claims import Claim
 from fanvue_async.stores.documents import dump, load
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 KEPT = 30 * 86_400.0
 """Seconds that a mark stays: senders repeat a delivery for days."""
 
-_logger = logging.getLogger("fanvue_async")
 
 _PAUSE = 0.05  # seconds until the store is asked again to note how an event ended
 _ID_LENGTH = 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,6 +15,7 @@ from fanvue_async.errors import (
     UnsignedWebhookError,
     WebhookError,
 )
+from fanvue_async.log import logger as _logger
 from fanvue_async.webhooks.deliveries import Delivery
 from fanvue_async.webhooks.signature import MAX_BODY
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
     Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_logger = logging.getLogger("fanvue_async")
 
 _OK, _BAD, _UNAUTHORIZED, _METHOD, _TOO_LARGE, _UNAVAILABLE = 200, 400, 401, 405, 413, 503
 

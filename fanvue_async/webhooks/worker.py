@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeAlias
 
 from fanvue_async.errors import ClientStateError, ConfigurationError, StoreError, WebhookError
+from fanvue_async.log import logger as _logger
 from fanvue_async.webhooks.deliveries import Deliveries, Delivery, Work
 from fanvue_async.webhooks.events import Event
 from fanvue_async.webhooks.reading import parse
 
 Callback: TypeAlias = Callable[[Event], Awaitable[object]]
 
-_logger = logging.getLogger("fanvue_async")
 
 _AT_ONCE = 100  # stored deliveries that one process takes up and has not handled yet
 
@@ -121,7 +120,7 @@ class Worker:
                 await self.resume()
             except StoreError as error:
                 _logger.warning("Stored webhook deliveries could not be looked for: %s", error)
-            except Exception:  # of a store that somebody wrote
+            except Exception:  # noqa: BLE001 - of a store that somebody wrote
                 _logger.exception("Stored webhook deliveries could not be looked for")
             await asyncio.sleep(self._lease)
 
@@ -151,7 +150,7 @@ class Worker:
         try:
             event = parse(delivery.body, type=delivery.type)
         except WebhookError as error:  # this release reads less than the one that stored it
-            _logger.error("A stored webhook delivery was left alone: %s", error)  # noqa: TRY400
+            _logger.error("A stored webhook delivery was left alone: %s", error)
             await work.claim.lease.release()
         else:
             await self._handle(work, delivery, event)
@@ -161,7 +160,7 @@ class Worker:
         async with work.claim.lease.renewed():
             try:
                 await self._call(event)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the application's, told below
                 _logger.exception(
                     "The callback failed for webhook event %s and will be called again", event.id
                 )
