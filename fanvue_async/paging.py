@@ -1,4 +1,4 @@
-"""Lists that come in pages, in each of the ways in which the API cuts them."""
+"""Lists in pages, in each of the API's styles."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ class Listing(Generic[T]):
             start: ``Page.next`` of an earlier page of this list.
             page_size: items a page, 1 to 50.
             size_name: the API's name of the page size.
-            key: the attributes by which an item is known again (dots lead deeper); none, where
-                nothing identifies it.
+            key: the attributes that identify an item (dots lead deeper); empty if nothing does,
+                and then items come as they come.
 
         Raises:
             InvalidArgumentError: an argument is invalid.
@@ -110,7 +110,7 @@ class Listing(Generic[T]):
         return _Items(self.pages())
 
     def pages(self) -> AsyncIterator[Page[T]]:
-        """Read page by page. What an earlier page has shown is left out of a later one."""
+        """Read page by page. An item that an earlier page held is left out of a later one."""
         return _Pages(self._read, self._start, self._key, self._operation.name)
 
     async def _read(self, position: _Position) -> Any:

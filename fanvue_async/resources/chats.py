@@ -49,7 +49,7 @@ SmartListId = Literal[
 
 @attrs.frozen(kw_only=True)
 class CreatedChat:
-    """What the API says when a chat was created."""
+    """The API's response to a created chat."""
 
     message: str
     """Its wording is not documented."""
@@ -82,7 +82,7 @@ class Chat:
     is_muted: bool = ABSENT
     unread_messages_count: int = ABSENT
     user: FanUser
-    """Whom it is with."""
+    """The other person."""
     last_message: LastMessage | None = None
 
 
@@ -110,7 +110,7 @@ class UnreadCounts:
 
 @attrs.frozen(kw_only=True)
 class OnlineStatus:
-    """Whether a user is online; one who hides it is always offline."""
+    """Whether a user is online. Users who hide their presence always read as offline."""
 
     is_online: bool
     last_seen_at: datetime | None = None
@@ -239,14 +239,14 @@ class CreatorChatsResource(Resource):
         is_muted: bool | EllipsisType = ...,
         nickname: str | EllipsisType = ...,
     ) -> None:
-        """Mark a chat read or unread, mute it, or name the user. Scope: ``write:chat``.
+        """Mark a chat as read or unread, mute it, or nickname the user. Scope: ``write:chat``.
 
         What is left out stays as it is.
 
         Args:
             user_uuid: whom the chat is with.
             is_read: whether the account has read it.
-            is_muted: whether it makes no notifications.
+            is_muted: whether its notifications are off.
             nickname: what the account calls the user, 0 to 30 characters.
 
         Raises:
@@ -350,13 +350,13 @@ class ChatsResource(CreatorChatsResource):
         return await self._call(_STATUSES, json={"userUuids": uuids})
 
     async def typing(self, user_uuid: UUID | str, *, is_typing: bool = True) -> None:
-        """Show the user that the account is typing, or no longer. Scope: ``write:chat``.
+        """Show the user that the account is typing, or has stopped. Scope: ``write:chat``.
 
         **Assumed**: seen in public programs, not in the API's documentation.
 
         Args:
             user_uuid: whom the chat is with.
-            is_typing: whether it is.
+            is_typing: False takes it back.
 
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.
@@ -382,7 +382,7 @@ class ChatsResource(CreatorChatsResource):
         Args:
             filter: only chats that pass all of these. Accounts that are not creators may use
                 ``unread``, ``online``, ``subscribed_to`` and ``not_muted``.
-            search: only users whose name has this, at most 100 characters.
+            search: only users whose name contains this, at most 100 characters.
             custom_list_id: only members of this custom list.
             smart_list_ids: only members of these smart lists.
             sort_by: default ``most_recent_messages``.

@@ -1,4 +1,4 @@
-"""Custom lists: lists of users that an account made itself."""
+"""Custom lists: lists of users that an account created."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CustomList:
 
 @attrs.frozen(kw_only=True)
 class CreatedCustomList:
-    """A list that was just made."""
+    """A list that was just created."""
 
     uuid: str
     name: str = ABSENT
@@ -50,7 +50,7 @@ class AddedMembers:
 
     added: int
     skipped: int = ABSENT
-    """Those that were members before."""
+    """Users who were members already."""
 
 
 _ARGUMENTS = {"uuid": "list_uuid"}
@@ -156,7 +156,7 @@ class CustomListsResource(CreatorCustomListsResource):
     """The custom lists of the token's account, as ``client.custom_lists``."""
 
     async def create(self, name: str) -> CreatedCustomList:
-        """Make a list. Scope: ``write:chat``.
+        """Create a list. Scope: ``write:chat``.
 
         Args:
             name: 1 to 100 characters; no other list may have it.
@@ -173,7 +173,7 @@ class CustomListsResource(CreatorCustomListsResource):
         return await self._call(_CREATE, json=json)
 
     async def rename(self, list_uuid: UUID | str, name: str) -> None:
-        """Give a list another name. Scope: ``write:chat``.
+        """Rename a list. Scope: ``write:chat``.
 
         Args:
             list_uuid: the list.
@@ -210,7 +210,7 @@ class CustomListsResource(CreatorCustomListsResource):
     async def add_members(
         self, list_uuid: UUID | str, user_uuids: Sequence[UUID | str]
     ) -> AddedMembers:
-        """Add users to a list; those who are members stay it. Scope: ``write:chat``.
+        """Add users to a list; existing members are skipped. Scope: ``write:chat``.
 
         Args:
             list_uuid: the list.
@@ -250,7 +250,7 @@ class CustomListsResource(CreatorCustomListsResource):
         """List the lists. Scopes: ``read:chat``, ``read:fan``.
 
         Args:
-            search: only lists whose name has this.
+            search: only lists whose name contains this.
             start: ``Page.next`` of an earlier page.
             page_size: lists a page, 1 to 50.
 

@@ -34,16 +34,16 @@ class MassMessageStatus(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class ListSelection:
-    """Lists whose members are meant."""
+    """Custom and smart lists, selected for their members."""
 
     smart_list_uuids: Sequence[SmartListId | str] = ()
-    """No UUIDs but words, such as ``subscribers``."""
+    """Words such as ``subscribers``, in spite of the name."""
     custom_list_uuids: Sequence[UUID | str] = ()
 
 
 @attrs.frozen(kw_only=True)
 class MassMessage:
-    """A message to many."""
+    """A message to all members of lists."""
 
     uuid: str
     text: str | None = None
@@ -64,7 +64,7 @@ class MassMessage:
 
 @attrs.frozen(kw_only=True)
 class SentMassMessage:
-    """A message to many that the API accepted."""
+    """A mass message that the API accepted."""
 
     id: str
     """The ``uuid`` of the mass message (assumed)."""
@@ -119,19 +119,19 @@ class CreatorMassMessagesResource(Resource):
         scheduled_at: datetime | None = None,
         confirm: bool = True,
     ) -> SentMassMessage:
-        """Send a message to all members of lists: once, or you know.
+        """Send a message to all members of lists, exactly once.
 
-        Scopes: ``write:chat``, ``read:fan``. Only what provably never left is sent again. When the
-        response is lost and time is left, the mass messages are read and this one looked for, as
-        ``messages.send`` does it.
+        Scopes: ``write:chat``, ``read:fan``. The request is repeated only if it provably never
+        left. If the response is lost and time is left, the message is looked for among the newest
+        mass messages, as ``messages.send`` does in a chat. Assumed: they are listed newest first.
 
         Args:
-            included_lists: who gets it.
-            excluded_lists: who does not, although a member of those.
+            included_lists: members of these lists get it.
+            excluded_lists: members of these lists don't get it.
             text: 1 to 5,000 characters.
             media_uuids: of the account's own media.
             price: US cents to unlock the media, at least 300; needs ``media_uuids``.
-            scheduled_at: when to send it; None: now.
+            scheduled_at: when to send it; None sends it now.
             confirm: whether to look for it. Needs ``read:chat`` as well; without that scope, the
                 outcome stays unknown.
 
@@ -194,8 +194,8 @@ class CreatorMassMessagesResource(Resource):
 
         Args:
             message_uuid: the mass message.
-            included_lists: who gets it.
-            excluded_lists: who does not, although a member of those.
+            included_lists: members of these lists get it.
+            excluded_lists: members of these lists don't get it.
             text: 0 to 5,000 characters.
             media_uuids: of the account's own media.
             price: US cents to unlock the media, at least 300; None makes it free.
@@ -221,7 +221,7 @@ class CreatorMassMessagesResource(Resource):
         await self._call(_UPDATE, message_uuid, json=json)
 
     async def delete(self, message_uuid: UUID | str) -> None:
-        """Delete a mass message; who bought its media keeps them. Scope: ``write:chat``.
+        """Delete a mass message; buyers keep its media. Scope: ``write:chat``.
 
         Args:
             message_uuid: the mass message.
@@ -242,7 +242,7 @@ class CreatorMassMessagesResource(Resource):
         """List the mass messages. Scope: ``read:chat``.
 
         Args:
-            include_deleted: whether deleted ones are listed, too, with the status ``UNSENT``.
+            include_deleted: whether to include deleted ones, whose status is ``UNSENT``.
             start: ``Page.next`` of an earlier page.
             page_size: mass messages a page, 1 to 50.
 

@@ -1,4 +1,4 @@
-"""Messages: what an account and a user write each other in their chat."""
+"""Messages: what an account and a user write to each other."""
 
 from __future__ import annotations
 
@@ -126,13 +126,13 @@ class MessageMedia:
 
 @attrs.frozen(kw_only=True)
 class ChatMessages:
-    """The newest messages of one chat, or why they can't be had."""
+    """The newest messages of one chat, or why they can't be read."""
 
     messages: tuple[Message, ...] = ()
     has_more: bool | None = None
     oldest_message_uuid: str | None = None
     error: str | None = None
-    """``forbidden``, ``not_found`` or ``internal``; None: all is well."""
+    """``forbidden``, ``not_found`` or ``internal``; None if the chat was read."""
 
 
 @attrs.frozen(kw_only=True)
@@ -193,12 +193,12 @@ class CreatorMessagesResource(Resource):
         template_uuid: UUID | str | None = None,
         confirm: bool = True,
     ) -> SentMessage:
-        """Send a message in an existing chat: once, or you know. Scope: ``write:chat``.
+        """Send a message in an existing chat, exactly once. Scope: ``write:chat``.
 
-        Only what provably never left is sent again. When the response is lost and time is left,
-        the chat is read and the message looked for: its sender, text, media, price and time. If
-        exactly one matches, its UUID is returned as if the response had come. Equal messages that
-        another program sends within the same second can be mistaken for it.
+        The request is repeated only if it provably never left. If the response is lost and time is
+        left, the chat is read and the message looked for by sender, text, media, price and time.
+        If exactly one matches, its UUID is returned as if the response had arrived. An equal
+        message that another program sends within the same second can be mistaken for it.
 
         Args:
             user_uuid: whom the chat is with.

@@ -1,4 +1,4 @@
-"""Smart lists: lists of users that the API keeps by itself, such as all subscribers."""
+"""Smart lists: lists of users that the API maintains, such as all subscribers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fanvue_async.resources.custom_lists import ListMember
 
 @attrs.frozen(kw_only=True)
 class SmartList:
-    """A list of users that the API keeps."""
+    """A list of users that the API maintains."""
 
     name: str = ABSENT
     uuid: str
-    """No UUID but a word, such as ``subscribers`` or ``muted``."""
+    """A word such as ``subscribers`` or ``muted``, in spite of the name."""
     count: int = ABSENT
     """How many members it has."""
 
@@ -66,7 +66,7 @@ class CreatorSmartListsResource(Resource):
         return Listing(self._session, _MEMBERS, list_id, start=start, page_size=page_size)
 
     def list(self) -> Listing[SmartList]:
-        """List the lists; the API gives them in one page. Scopes: ``read:chat``, ``read:fan``.
+        """List the lists, which the API sends in one piece. Scopes: ``read:chat``, ``read:fan``.
 
         Raises:
             FanvueError: while listing: see :mod:`fanvue_async.errors`.

@@ -1,4 +1,4 @@
-"""Templates: messages that were written to be sent again. They are made in the app only."""
+"""Templates: messages saved for reuse. Only the app can create them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fanvue_async.resources._resource import Resource
 
 @attrs.frozen(kw_only=True)
 class TemplateMessage:
-    """A message to be sent again."""
+    """A message saved for reuse."""
 
     uuid: str
     text: str | None = None
@@ -65,7 +65,7 @@ class TemplatesResource(Resource):
         """List the templates. Scope: ``read:chat``.
 
         Args:
-            folder_name: only templates in folders whose name has this, in any case.
+            folder_name: only templates in folders whose name contains this, in any case.
             start: ``Page.next`` of an earlier page.
             page_size: templates a page, 1 to 50.
 
