@@ -213,7 +213,7 @@ def _headers_of(request: Request[T], bearer: Bearer | None) -> Mapping[str, str]
 
 
 def _is_refused(terms: Terms, bearer: Bearer | None) -> bool:
-    """Tell whether a provider's token was answered with 401, as far as this client knows."""
+    """Return whether a provider's token was answered with 401, as far as this client knows."""
     credential = terms.credential
     if bearer is None or credential is None or credential.fixed is not None:
         return False

@@ -36,12 +36,12 @@ class ExcessError(ValueError):
 def decompress(content: bytes, encoding: str | None) -> bytes:
     """Decompress a body, at most one byte more than the limit.
 
-    An encoding that is not known, or more than one, leaves it as it is. Zeros behind the end are
+    An encoding that is not known, or more than one, leaves it as it is. Zeros after the end are
     padding (RFC 1952, 2.2), as gzip takes it.
 
     Raises:
         CutBodyError: the body does not decompress.
-        ExcessError: it does, and there is something else behind it.
+        ExcessError: it does, and something else follows it.
 
     """
     window = _ENCODINGS.get(encoding.strip().lower()) if encoding and content else None

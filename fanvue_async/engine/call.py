@@ -84,7 +84,7 @@ class Call(Generic[T]):
         """Wait a 429 out if the client is to; that takes no attempt and no quota."""
         turn, judgement = self._turn, self._judgement
         while turn is not None and isinstance(outcome.error, errors.RateLimitError):
-            if not judgement.was_tried:  # it was not even sent, since waiting is in vain
+            if not judgement.was_tried:  # it was not sent at all, because waiting is pointless
                 return outcome
             turn.refuse(judgement.bearer, outcome.error.retry_after)
             following = await self._attempt.run(self._deadline)

@@ -150,7 +150,7 @@ class Credential:
         return named if isinstance(named, str) else None
 
     async def fetch(self) -> Bearer | Failure:
-        """Ask the provider for its token, once more if it was cancelled by nobody of this call."""
+        """Ask the provider for its token, again if something other than this call cancelled it."""
         for _ in range(2):
             cancels = _cancels()
             try:

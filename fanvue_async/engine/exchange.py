@@ -76,7 +76,7 @@ class Exchange:
             if task is not None and task.cancelling() > cancelling:
                 raise
             # The owner of a borrowed session closed it, and aiohttp cancelled what waited in it; or
-            # a hook raised what nobody asked for.
+            # a hook raised an unexpected exception.
             return self.answer or self._lost(aiohttp.ClientConnectionError())
         except BaseException as error:  # noqa: BLE001 - aiohttp's, and what hooks in it raise
             body.abort()

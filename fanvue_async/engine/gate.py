@@ -137,7 +137,7 @@ class Gate:
             self._timer = loop.call_later(seconds, self._look, context=Context())
 
     def _look(self) -> None:
-        """Admit, and tell those who would wait in vain."""
+        """Admit, and refuse those whose wait is pointless."""
         self._timer = None
         now = self._clock()
         kept: deque[_Waiter] = deque()

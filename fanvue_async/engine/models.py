@@ -1,7 +1,7 @@
 """Between response bodies and models: bytes in, frozen attrs objects out.
 
 msgspec reads the bytes into Structs that are made from the models once; closures build the models
-from those. What msgspec refuses is read again by ``json`` and mended where the documentation of
+from those. What msgspec refuses is read again by ``json`` and repaired where the documentation of
 the API is known to be loose, before it is refused for good.
 """
 
@@ -218,7 +218,7 @@ def _filler(cls: Any) -> Callable[[list[Any]], list[Any]]:
 
 
 # What the documentation of the API is known to be loose about, and JSON that msgspec is too strict
-# about. What cannot be mended is left as it is, for msgspec to refuse it with its place.
+# about. What cannot be repaired is left as it is, for msgspec to refuse it with its place.
 
 
 def _mend(shape: Any, value: Any) -> Any:
@@ -247,7 +247,7 @@ def _mend_container(shape: Any, value: Any) -> Any:
 
 
 def _mend_text(shape: Any, value: str) -> Any:
-    if shape is str:  # an emoji cut in half is a lone surrogate, which nobody could write again
+    if shape is str:  # an emoji cut in half is a lone surrogate, which can't be written again
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if shape not in (_TIMESTAMP, date):
         return value

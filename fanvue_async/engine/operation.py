@@ -174,7 +174,7 @@ class Operation(Generic[T]):
         )
 
     def name_for(self, creator: str | None) -> str:
-        """Return what errors and logs call it when it acts for a creator, or for nobody else."""
+        """Return its name in errors and logs, for a creator or for the own account."""
         if creator is None or self._is_for_creators_only:
             return self.name
         return f"{self.method} {CREATOR}{self.path}"

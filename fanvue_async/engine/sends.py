@@ -24,7 +24,7 @@ _MAX_PAGES = 4
 
 @attrs.frozen
 class Trace(Generic[T]):
-    """What a send leaves behind, by which it can be found again."""
+    """The trace of a send, by which it can be found again."""
 
     place: Hashable
     """The chat, or another list that it would appear in."""
@@ -84,7 +84,7 @@ async def send_once(session: Session, request: Request[T], trace: Trace[T], *, c
 
 
 async def _look(session: Session, trace: Trace[T], began: float, deadline: float) -> list[T] | None:
-    """Read the newest items, back to the send. Returns what matches; None if nobody can tell."""
+    """Read the newest items, back to the send. Returns what matches; None if that can't be told."""
     terms = session.terms
     timeout, clock = terms.bounds.timeout, terms.pool.clockwork.now
     time_left = deadline - clock()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fanvue_async.stores import Condition, Store
 
 _FORMAT = 1
-_KEPT_SECONDS = 3_600.0  # how long the store keeps a window behind its last change
-_POLL_SECONDS = 0.05  # how often a window is read again whose end nobody knows yet
+_KEPT_SECONDS = 3_600.0  # how long the store keeps a window after its last change
+_POLL_SECONDS = 0.05  # how often a window is read again while its end is unknown
 _PROBE_SECONDS = 2.0  # how long the others wait for the first call, which asks an unknown bucket
 _AHEAD = 32  # the part of what is left, 1 in so many, that is drawn at least
 _DOWN_SECONDS = 1.0  # how long a store that failed is left alone

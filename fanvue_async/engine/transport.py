@@ -65,7 +65,7 @@ class Connections:
             self._generation += 1
 
     def is_fit(self, protocol: Any) -> bool:
-        """Tell whether a connection is fit for another request; a new one is, whatever it does.
+        """Return whether a connection is fit for another request; a new one is, whatever it does.
 
         One is not on which something came in while it was idle: its end, or a response to no
         request. The kernel is asked, too: it knows what a blocked event loop has not read yet.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Turn:
-    """A call's turn: taken before each of its attempts is sent, and ended behind it."""
+    """A call's turn: taken before each of its attempts is sent, and ended after it."""
 
     __slots__ = ("_gates", "_request", "_taken", "_terms", "_until")
 

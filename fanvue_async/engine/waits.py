@@ -87,7 +87,7 @@ class Scopes:
         if self.open:
             self._idle.clear()
             # In a turn of its own, when no task runs: a cancel of one that does might reach it
-            # behind the scope. https://github.com/python/cpython/pull/117407
+            # after the scope. https://github.com/python/cpython/pull/117407
             asyncio.get_running_loop().call_soon(self._end_open, context=Context())
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE):
@@ -150,7 +150,7 @@ class Scope:
     """Bounds the waits of a task: by a timer, and by the closing of the client.
 
     By the rules of asyncio.timeout, so that a cancel of the caller's is never taken for its own.
-    But what it ends goes on behind the ``with``, where ``expired`` tells of it; closing ends ten
+    But what it ends goes on after the ``with``, where ``expired`` tells of it; closing ends ten
     thousand of them in one turn of the loop; and entering it suspends nothing.
     """
 

@@ -154,7 +154,7 @@ class Allowance:
         """
         assert window.limit is not None
         if window.left <= 0:
-            return window.reset is None and in_flight == 0  # else nobody would learn of its end
+            return window.reset is None and in_flight == 0  # or its end is never noticed
         others = 0 < self._others_in >= window.number - 1
         reserve = window.limit // _RESERVE if others else 0
         return window.left > reserve and in_flight < max(1, (window.left + in_flight) // _AT_ONCE)

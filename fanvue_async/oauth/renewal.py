@@ -70,7 +70,7 @@ class Held:
         # Another machine may have issued it, by another clock: an age below zero is none.
         age = max(0.0, pace.wall() - grant.issued_at)
         life = grant.expires_in
-        left = life - age - min(5.0, life / 50)  # a request is under way for a while
+        left = life - age - min(5.0, life / 50)  # a request is in flight for a while
         usable = bool(grant.access_token) and not grant.refused
         now = pace.clock()
         self.expires_at: float = now + left if usable else now
@@ -112,7 +112,7 @@ class Renewals:
     async def renewed(self, account: str, held: Held | None, *, soft: bool) -> Held:
         """Return a grant whose access token can be used, after an exchange if there must be one.
 
-        ``soft``: the one that is held is still good, so wait for nobody.
+        ``soft``: the one that is held is still good, so don't wait.
 
         Raises:
             SignInRequiredError: there is no grant, or no more.
@@ -143,7 +143,7 @@ class Renewals:
             await self.pace.sleep(self.pace.pause * 2**failures * (0.5 + self.pace.random()))
 
     async def _step(self, account: str, held: Held | None, *, soft: bool) -> Held | None:
-        """Look at the store, and exchange if nobody else does; None: look again."""
+        """Look at the store, and exchange unless another process does; None: look again."""
         await self._save(account)
         entry = await self._store.get(self._keys.grant(account))
         if found := self._usable(account, entry, held, soft=soft):

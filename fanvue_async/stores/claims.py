@@ -56,7 +56,7 @@ class Lease:
         return 0.0 if self._version is None else max(0.0, self._until - self._clock())
 
     async def acquire(self) -> bool:
-        """Take the lease if nobody has it.
+        """Take the lease if it is free.
 
         A caller that is cancelled does not keep it. After that, use a new object.
 
@@ -77,7 +77,7 @@ class Lease:
         return self._version is not None and await self._write(self._version)
 
     async def release(self) -> None:
-        """Let others have the lease at once; if the store fails, they have it when it ends."""
+        """Let others have the lease immediately; if the store fails, they have it when it ends."""
         version, self._version = self._version, None
         try:
             if self._unsure:

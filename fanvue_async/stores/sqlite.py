@@ -232,7 +232,7 @@ class _File:
         if isinstance(failure, _Failure):
             if len(outcomes) < len(jobs):
                 return False
-            outcomes = [failure] * len(jobs)  # the end itself failed: nobody knows what was written
+            outcomes = [failure] * len(jobs)  # the end itself failed: what was written is unknown
         for job, outcome in zip(jobs, outcomes, strict=True):
             job.outcome.set_result(outcome)
         return True
@@ -353,7 +353,7 @@ class _File:
         return int(self._execute(query).fetchone()[0])
 
     def _switch_to_wal(self, until: float) -> None:
-        """Switch to WAL, in which nobody waits for readers; SQLite does not wait here itself."""
+        """Switch to WAL, in which writers don't wait for readers; here SQLite doesn't wait."""
         while True:
             try:
                 mode = self._execute(_WAL).fetchone()[0]

@@ -103,7 +103,7 @@ class Pairs:
 class OAuth:
     """As ``fake.oauth``; its address is that of the fake, ``auth_url=fake.url``.
 
-    Whoever asks is sent back at once with a code, or with an error if ``denial`` is set.
+    Whoever asks is sent back immediately with a code, or with an error if ``denial`` is set.
     """
 
     def __init__(self, world: World, tokens: Tokens, owner: str) -> None:

@@ -115,7 +115,7 @@ def _created_at(places: tuple[Document, Document, Document], *, strict: bool) ->
     except MalformedEventError:
         if strict:
             raise
-        return None  # an event that nobody knows is never an error
+        return None  # an unknown event is never an error
 
 
 def _nothing(data: Document) -> Arguments:
