@@ -1,4 +1,4 @@
-"""The package's logger, whose failures are nobody's result."""
+"""The package's logger; a handler or filter that fails changes no result."""
 
 from __future__ import annotations
 

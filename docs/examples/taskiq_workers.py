@@ -30,7 +30,8 @@ broker = RedisStreamBroker(REDIS_URL, idle_timeout=60_000)
 @broker.task
 async def open_chats(name: str, users: list[str]) -> None:
     """Open a chat with each user that no other worker has taken."""
-    async with Redis.from_url(REDIS_URL) as redis:
+    redis = Redis.from_url(REDIS_URL)  # pyright: ignore[reportUnknownMemberType] - not annotated
+    async with redis:
         store = RedisStore(redis)
         async with FanvueClient(
             timeout=Timeout(total=180), rate_limits=RateLimits(max_wait=120, store=store)
