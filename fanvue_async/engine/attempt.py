@@ -169,11 +169,12 @@ class Attempt(Generic[T]):
             body.on_piece = None  # else body and attempt hold each other, and a large part stays
 
     def _progressed(self, sent: int) -> None:
-        """Restart the attempt's clock; a piece may leave after the attempt has expired."""
-        if self._scope is not None and self._request.on_progress is not None:
-            if self._bounded_by_attempt:
-                self._scope.change_to(self._terms.bounds.attempt_timer)
-            self._request.on_progress(sent)
+        """Restart the attempt's clock, for a piece has left."""
+        assert self._scope is not None
+        assert self._request.on_progress is not None
+        if self._bounded_by_attempt:
+            self._scope.change_to(self._terms.bounds.attempt_timer)
+        self._request.on_progress(sent)
 
     def _end(self, result: Answer | Failure | None) -> Answer | Failure:
         """Tell what an attempt came to, also if our own clock or ``aclose`` ended it."""

@@ -256,7 +256,8 @@ class RequestBody(aiohttp.BytesPayload):
         if not (self._connections.are_checked or self._connections.is_fit(protocol)):
             raise aiohttp.ClientConnectionError
         self.left = transport is not None and not transport.is_closing()
-        if self.on_piece is None or transport is None:
+        on_piece = self.on_piece
+        if on_piece is None or transport is None:
             await writer.write(self._value)
             return
         # There is always a piece left to send while the next one is being made ready.
@@ -265,7 +266,7 @@ class RequestBody(aiohttp.BytesPayload):
         for start in range(0, len(pieces), _PIECE):
             end = min(start + _PIECE, len(pieces))
             await writer.write(pieces[start:end])  # which waits while there is much left to send
-            self.on_piece(end)
+            on_piece(end)
         transport.set_write_buffer_limits()  # as it was, for the next request
 
     def note_dead(self) -> None:

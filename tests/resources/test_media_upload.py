@@ -197,6 +197,15 @@ async def test_a_store_out_of_reach_is_an_error_of_not_sent(file: Path) -> None:
             await client.media.upload(file)
 
 
+async def test_an_attempt_may_be_as_long_as_the_upload(file: Path) -> None:
+    """Without a bound of its own, a part just goes on."""
+    async with UploadSite(part_size=PART) as site:
+        async with site.client(timeout=Timeout(attempt=86_400)) as client:
+            await client.media.upload(file)
+
+        assert site.content == CONTENT
+
+
 async def test_a_store_that_says_nothing_is_given_up(file: Path) -> None:
     """`attempt` bounds the seconds without progress, and the part is tried again."""
     async with UploadSite(part_size=PART) as site:
