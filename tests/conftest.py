@@ -21,11 +21,23 @@ if TYPE_CHECKING:
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
-if os.environ.get("FANVUE_TEST_LOOP") == "uvloop":
+def _eager_loop() -> asyncio.AbstractEventLoop:
+    """Make a loop whose tasks begin where they are made, until they first wait."""
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - of Python 3.12
+    return loop
+
+
+_LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "uvloop": uvloop.new_event_loop,
+    "eager": _eager_loop,
+}
+
+if (_loop := os.environ.get("FANVUE_TEST_LOOP")) in _LOOPS:
 
     def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-        """Run the suite under uvloop."""
-        return {"uvloop": uvloop.new_event_loop}
+        """Run the suite under another loop than asyncio's usual one."""
+        return {str(_loop): _LOOPS[str(_loop)]}
 
 
 @pytest.hookimpl(wrapper=True)
