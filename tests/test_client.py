@@ -6,7 +6,6 @@ import asyncio
 import pickle
 import re
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -26,12 +25,10 @@ from fanvue_async import (
     DecodeError,
     FanvueClient,
     InvalidArgumentError,
-    PermissionDeniedError,
     RateLimit,
     RateLimitError,
     RetryPolicy,
     ServerError,
-    __version__,
 )
 from fanvue_async.testing import FakeFanvue
 
@@ -59,39 +56,6 @@ async def test_the_token_comes_from_the_environment_unless_given(
 
         (request,) = fake.requests
         assert request.headers["Authorization"] == f"Bearer {given_token or 'from-environment'}"
-
-
-@pytest.mark.parametrize("value", ["two words", "töken"])
-def test_a_bad_token_in_the_environment_is_refused(
-    monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
-    """The error names the variable and quotes nothing of it."""
-    monkeypatch.setenv("FANVUE_ACCESS_TOKEN", value)
-
-    with pytest.raises(ConfigurationError, match="FANVUE_ACCESS_TOKEN must be") as caught:
-        FanvueClient()
-
-    assert value not in str(caught.value)
-
-
-async def test_what_each_request_says_of_the_client(fake: FakeFanvue) -> None:
-    """Version, accepted answers and who asks go into the headers."""
-    async with (
-        fake.client() as plain,
-        fake.client(user_agent="my-bot/1.0", api_version="2024-01-01") as named,
-    ):
-        await plain.chats.create(USER)
-        with pytest.raises(APIError):  # a version that is retired
-            await named.chats.create(USER)
-
-    ours, theirs = (request.headers for request in fake.requests)
-    assert ours["User-Agent"].startswith(f"fanvue-async/{__version__} (Python 3.")
-    assert theirs["User-Agent"] == f"{ours['User-Agent']} my-bot/1.0"
-    assert (ours["Accept"], ours["Accept-Encoding"]) == ("application/json", "gzip")
-    assert (ours["X-Fanvue-API-Version"], theirs["X-Fanvue-API-Version"]) == (
-        "2025-06-26",
-        "2024-01-01",
-    )
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "/v0", "/api/v0/"])
@@ -179,17 +143,6 @@ async def test_rate_limit_is_what_the_newest_answer_said() -> None:
         fake.reply(200, headers={"X-RateLimit-Limit": "not a number"})
         response = await client.request("GET", "/x")
         assert response.rate_limit is None
-
-
-async def test_a_refusal_reports_the_rate_limit_too(client: FanvueClient, fake: FakeFanvue) -> None:
-    """What an error's answer says of the account is known to the client as well."""
-    names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-    fake.reply(403, headers=dict(zip(names, ("9", "7", "1900000000"), strict=True)))
-
-    with pytest.raises(PermissionDeniedError):
-        await client.chats.create(USER)
-
-    assert client.rate_limit == RateLimit(9, 7, datetime.fromtimestamp(1_900_000_000, UTC))
 
 
 async def test_an_answer_without_rate_limit_changes_nothing() -> None:
@@ -288,19 +241,6 @@ async def test_a_body_that_is_no_json_is_only_told_when_asked_for(
         response.json()
     assert caught.value.operation == "GET /things"
     assert caught.value.__context__ is None
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "get"])
-async def test_methods_are_sent(client: FanvueClient, fake: FakeFanvue, method: str) -> None:
-    """Every method of the API, in any case, without a body unless there is one to send."""
-    fake.reply(200)
-
-    await client.request(method, "/things/1%2F2;x=@me")
-
-    (request,) = fake.requests
-    assert (request.method, request.path) == (method.upper(), "/things/1%2F2;x=@me")
-    assert request.body == b""
-    assert "Content-Type" not in request.headers
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import trustme
 from support.failing import collecting_garbage, error_of
 from support.leaks import shown_by
 from support.proxy import Proxy
-from support.raw_server import RawServer, answer, fin, hang, head, read, receive, refusing_port, rst
+from support.raw_server import RawServer, answer, fin, hang, read, rst
 from support.tls import serving, trusting
 from support.users import USER
 
@@ -144,58 +144,6 @@ async def test_a_proxy_without_a_password(
 
 
 @only_tunnelled
-@pytest.mark.parametrize(
-    ("steps", "attempts", "cause"),
-    [
-        ((answer(407),), 1, "ClientHttpProxyError: 407 Proxy Authentication Required"),
-        ((answer(403),), 1, "ClientHttpProxyError: 403 Forbidden"),
-        ((answer(502),), 3, "ClientHttpProxyError: 502 Bad Gateway"),
-        ((answer(503, b"busy"), fin), 3, "ClientHttpProxyError: 503 Service Unavailable"),
-        ((fin,), 3, "ServerDisconnectedError"),
-        ((rst,), 3, "ClientOSError: [Errno 104] Connection reset by peer"),
-        ((b"SSH-2.0-OpenSSH_9.6\r\n\r\n", fin), 1, "ClientResponseError: Bad status line"),
-        ((head(200), fin), 3, "ClientConnectorError"),
-        ((head(200), receive(1), rst), 3, "Client"),
-        ((head(200), receive(1), b"no TLS\r\n", fin), 1, "ClientConnectorSSLError: [Errno 1]"),
-        ((hang,), 3, "ConnectionTimeoutError"),
-        ((head(200), hang), 3, "ConnectionTimeoutError"),
-    ],
-)
-async def test_a_tunnel_that_is_not_opened(  # noqa: PLR0913, PLR0917 - fixtures, and columns of the table
-    origin: RawServer,
-    proxy: Proxy,
-    trust: ssl.SSLContext,
-    caplog: pytest.LogCaptureFixture,
-    steps: tuple[Step, ...],
-    attempts: int,
-    cause: str,
-) -> None:
-    """Without a tunnel nothing has left for the API, whatever the proxy says instead."""
-    proxy.play(read, *steps, times=6)
-
-    error = await failing_call(origin, proxy.port, trust, caplog, Timeout(attempt=5, connect=0.2))
-
-    assert type(error) is NotSentError
-    assert (error.attempts, error.maybe_processed) == (attempts, False)
-    assert (error.cause or "").startswith(cause)
-    assert len(proxy.requests) == 2 * attempts
-    assert origin.connections == 0
-
-
-async def test_a_proxy_that_is_down(
-    origin: RawServer, trust: ssl.SSLContext, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Without a proxy nothing was sent, and nobody goes round it."""
-    with refusing_port() as port:
-        error = await failing_call(origin, port, trust, caplog)
-
-    assert type(error) is NotSentError
-    assert (error.attempts, error.maybe_processed) == (3, False)
-    assert (error.cause or "").startswith("ClientProxyConnectionError: [Errno 111]")
-    assert origin.connections == 0
-
-
-@only_tunnelled
 async def test_a_certificate_behind_a_proxy(
     origin: RawServer, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -206,24 +154,6 @@ async def test_a_certificate_behind_a_proxy(
     assert (error.attempts, error.maybe_processed) == (1, False)
     assert "unable to get local issuer certificate" in (error.cause or "")
     assert (len(proxy.requests), len(origin.requests)) == (2, 0)
-
-
-@pytest.mark.parametrize("steps", [(read, fin), (read, rst), (read, hang)])
-async def test_an_answer_that_is_lost_behind_a_proxy(
-    origin: RawServer,
-    proxy: Proxy,
-    trust: ssl.SSLContext,
-    caplog: pytest.LogCaptureFixture,
-    steps: tuple[Step, ...],
-) -> None:
-    """What the origin read may have been processed."""
-    origin.play(*steps, times=6)
-
-    error = await failing_call(origin, proxy.port, trust, caplog, Timeout(attempt=0.3))
-
-    assert type(error) is NoAnswerError
-    assert (error.attempts, error.maybe_processed) == (3, True)
-    assert len(origin.requests) == 6
 
 
 @only_forwarded

@@ -8,18 +8,14 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
-import inspect
 import json
 import logging
 import pickle
-import subprocess
-import sys
 import time
 import traceback
 from contextlib import suppress
 from pprint import pformat
 from typing import TYPE_CHECKING, Any, cast
-from uuid import UUID
 
 import aiohttp
 import attrs
@@ -28,7 +24,6 @@ from support.pace import paced
 from support.raw_server import refusing_port
 from support.stages import (
     PHASES,
-    CountingFake,
     LoopServer,
     Provider,
     answer,
@@ -42,10 +37,8 @@ from support.users import USER
 
 from fanvue_async import (
     APIError,
-    ConfigurationError,
     FanvueClient,
     FanvueError,
-    InvalidArgumentError,
     RetryEvent,
     Timeout,
 )
@@ -230,31 +223,6 @@ async def test_no_error_without_an_exchange_shows_the_token() -> None:
         await client.aclose()
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: FanvueClient(f"{SECRET} "),
-        lambda: FanvueClient(f"{SECRET}\n"),
-        lambda: FanvueClient(f"{SECRET}ü"),
-        lambda: FanvueClient(SECRET.encode()),  # type: ignore[arg-type] # as users do
-        lambda: FanvueClient(SECRET, base_url="http://api.fanvue.com"),
-        lambda: FanvueClient(SECRET, timeout=-1),
-        lambda: FanvueClient(SECRET, retry=None),  # type: ignore[arg-type] # as users do
-        lambda: FanvueClient("token").with_options(access_token=f"{SECRET} "),
-        lambda: FanvueClient("token").with_options(access_token=SECRET.encode()),  # type: ignore[arg-type] # as users do
-        lambda: FanvueClient(SECRET).with_options(timeout=-1),
-        lambda: FanvueClient(SECRET).with_options(account=""),
-        lambda: FanvueClient("token").with_options(access_token=SECRET, account=""),
-    ],
-)
-def test_no_error_of_a_setting_shows_the_token(make: Callable[[], object]) -> None:
-    """A token that is refused, or given along with what is refused, is not quoted."""
-    with pytest.raises(ConfigurationError) as caught:
-        make()
-
-    assert_is_clean(caught.value)
-
-
 @pytest.mark.parametrize("phase", PHASES)
 async def test_the_callers_own_timeout_shows_no_token(phase: str) -> None:
     """It comes by way of our frames, whose locals a crash report shows as well."""
@@ -268,6 +236,7 @@ async def test_the_callers_own_timeout_shows_no_token(phase: str) -> None:
 # 3 The token is in no log.
 
 
+@pytest.mark.timeout(120)  # asyncio's debug mode makes it slow
 async def test_no_log_shows_the_token(caplog: pytest.LogCaptureFixture) -> None:
     """With every logger wide open and asyncio telling all, no log has token, body or query."""
     caplog.set_level(1)
@@ -295,28 +264,6 @@ async def test_no_log_shows_the_token(caplog: pytest.LogCaptureFixture) -> None:
     everything = f"{caplog.text}{[vars(record) for record in caplog.records]}"
     for secret in (SECRET, USERS_SECRET, ASKED_SECRET, "Bearer"):
         assert secret not in everything
-
-
-# 8 What is no UUID is never sent.
-
-NO_UUIDS = [
-    *("", " ", "me", USER[:-1], f"{USER}0", f" {USER}", f"{USER}\n", f"{{{USER}}}", f"({USER})"),
-    *(f"urn:uuid:{USER}", USER.replace("-", ""), f"+{USER[1:]}", f"0_{USER[2:]}", f"-{USER[1:]}"),
-    *(USER.replace("-", "_"), USER.replace("f", "g"), USER.replace("3", "٣"), f"{USER}/../x"),
-    *("3fa85f6-45717-4562-b3fc-2c963f66afa6", "3fa8-5f645717-4562-b3fc-2c963f66afa6"),
-    *(USER.replace("a", "\u0430"), f"{USER}?x=y", f"//{USER}", f"%33{USER[1:]}"),
-    *(None, 5, USER.encode(), UUID(USER).bytes, [USER], {"userUuid": USER}),
-]
-
-
-@pytest.mark.parametrize("given", NO_UUIDS)
-async def test_what_is_no_uuid_opens_no_connection(given: Any) -> None:
-    """Python's own parser would read some of these as another user."""
-    async with CountingFake() as fake, fake.client() as client:
-        with pytest.raises(InvalidArgumentError, match="user_uuid must be"):
-            await client.chats.create(given)
-
-        assert fake.connections == 0
 
 
 # 10 Cookies.
@@ -359,107 +306,6 @@ async def test_the_environment_has_no_say(
 
         assert proxy.connections == 0
         assert fake.requests[0].headers["Authorization"] == "Bearer fake-token"
-
-
-# 14 Processes.
-
-FORK = """
-    import asyncio, os, sys
-    from fanvue_async import ClientStateError
-    from fanvue_async.testing import FakeFanvue
-
-    USER = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
-
-    def refused(use):
-        try:
-            use()
-        except ClientStateError:
-            return True
-        except BaseException as error:
-            print(repr(error), file=sys.stderr)
-        return False
-
-    async def main():
-        async with FakeFanvue() as fake, fake.client() as client:
-            await client.chats.create(USER)
-            child = os.fork()
-            if not child:
-                uses = [
-                    lambda: client.chats.create(USER).send(None),
-                    lambda: client.__aenter__().send(None),
-                    lambda: client.aclose().send(None),
-                    lambda: asyncio.run(client.chats.create(USER)),
-                    lambda: asyncio.run(client.with_options(timeout=5).chats.create(USER)),
-                    lambda: asyncio.run(client.aclose()),
-                ]
-                os._exit(0 if all([refused(use) for use in uses]) else 1)
-            _, status = os.waitpid(child, 0)
-            await client.chats.create(USER)
-            assert len(fake.requests) == 2
-            sys.exit(os.waitstatus_to_exitcode(status))
-
-    asyncio.run(main())
-"""
-
-
-def test_a_forked_child_is_refused_and_does_its_parent_no_harm() -> None:
-    """A child shares its parent's sockets, so it may not touch them, with or without a loop."""
-    done = subprocess.run(  # noqa: S603 - of this very test
-        [sys.executable, "-c", inspect.cleandoc(FORK)],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr
-
-
-FORK_BETWEEN_CALLS = """
-    import asyncio, os, sys
-    from fanvue_async import ClientStateError
-    from fanvue_async.testing import FakeFanvue
-
-    USER = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
-
-    with asyncio.Runner() as runner:
-        fake = FakeFanvue()
-        runner.run(fake.__aenter__())
-        client = fake.client()
-        runner.run(client.chats.create(USER))
-        child = os.fork()
-        if not child:
-            refused = 0
-            for use in (client.chats.create, client.with_options(timeout=5).chats.create):
-                try:
-                    runner.run(use(USER))
-                except ClientStateError:
-                    refused += 1
-            try:
-                runner.run(client.aclose())
-            except ClientStateError:
-                refused += 1
-            os._exit(refused)
-        _, status = os.waitpid(child, 0)
-        runner.run(client.chats.create(USER))
-        runner.run(client.aclose())
-        runner.run(fake.__aexit__(None, None, None))
-        print(os.waitstatus_to_exitcode(status), len(fake.requests))
-"""
-
-
-def test_a_child_is_refused_in_its_parents_loop_too() -> None:
-    """Between two runs a loop can be forked as well: then it is the same, and the process not."""
-    done = subprocess.run(  # noqa: S603 - of this very test
-        [sys.executable, "-c", inspect.cleandoc(FORK_BETWEEN_CALLS)],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-
-    assert done.stdout == "3 2\n", done.stderr
-    assert "Error" not in done.stderr
 
 
 # 15 Server text is data.

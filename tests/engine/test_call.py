@@ -159,20 +159,6 @@ async def test_a_call_succeeds_when_the_trouble_passes(
     assert response.attempts == len(fake.requests) == failures + 1
 
 
-async def test_max_attempts_is_what_the_policy_says(fake: FakeFanvue) -> None:
-    """RetryPolicy.never() is one attempt, and five are five."""
-    fake.reply(503, times=6)
-
-    async with fake.client(retry=RetryPolicy.never()) as client:
-        for policy, attempts in ((None, 1), (RetryPolicy(max_attempts=5), 5)):
-            view = client.with_options(retry=policy) if policy else client
-            with pytest.raises(ServerError) as caught:
-                await view.chats.create(USER)
-            assert caught.value.attempts == attempts
-
-    assert len(fake.requests) == 6
-
-
 @pytest.mark.parametrize(
     "failure",
     [
@@ -211,22 +197,6 @@ async def test_by_default_the_method_says_what_is_idempotent(
         await client.request(method, "/chats")
 
     assert len(fake.requests) == requests
-
-
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_a_dead_kept_connection_is_not_tried_again_behind_our_back(
-    fake: FakeFanvue, method: str
-) -> None:
-    """What aiohttp would send again by itself is sent once if the caller says so."""
-    async with fake.client() as client:
-        await client.chats.create(USER)
-        fake.drop("request", times=2)
-
-        with pytest.raises(NoAnswerError) as caught:
-            await client.request(method, "/chats", idempotent=False)
-
-    assert len(fake.requests) == 2
-    assert caught.value.attempts == 1
 
 
 @pytest.mark.parametrize("idempotent", [True, False])
@@ -722,18 +692,6 @@ async def test_an_exchange_is_a_debug_line(
     assert re.fullmatch(r"PUT /things -> 503 in \d+ ms, attempt 1", lines[0].getMessage())
     assert re.fullmatch(r"PUT /things -> 200 in \d+ ms, attempt 2", lines[1].getMessage())
     assert "secret" not in caplog.text.lower()
-
-
-async def test_a_success_says_nothing_above_debug(
-    fake: FakeFanvue, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A bot's log is the bot's."""
-    caplog.set_level(logging.INFO)
-
-    async with fake.client() as client:
-        await client.chats.create(USER)
-
-    assert [record for record in caplog.records if record.name == "fanvue_async"] == []
 
 
 # Deadlines.

@@ -7,7 +7,6 @@ and say why.
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
 import socket
 import threading
@@ -61,8 +60,6 @@ if TYPE_CHECKING:
 
 JSON = "Content-Type: application/json"
 BODY = b'{"message":"created"}'
-ZIPPED = gzip.compress(BODY)
-CHUNKED = head(201, JSON, "Transfer-Encoding: chunked")
 MEGABYTE = 1024 * 1024
 
 

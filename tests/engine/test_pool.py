@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import inspect
 import logging
 import os
 import subprocess
@@ -22,8 +20,6 @@ from support.stages import (
     LoopServer,
     StuckProvider,
     answer,
-    begin,
-    by_path,
     turns,
     until,
 )
@@ -162,63 +158,6 @@ async def test_a_server_that_speaks_first_is_not_asked_for_ever() -> None:
 
 
 # The end.
-
-
-async def test_closing_ends_sixty_calls_in_all_phases_at_once() -> None:
-    """Each ends with a ClientStateError, none with a CancelledError that nobody asked for."""
-    answers = {"/body": begin(200), "/back-off": answer(503), "/invalidate": answer(401)}
-    async with LoopServer(by_path(answers)) as server:
-        client = server.client(limits=Limits(max_connections=20))
-        slept = 0
-
-        async def sleep(_: float) -> None:
-            nonlocal slept
-            slept += 1
-            await asyncio.Event().wait()
-
-        client._session.terms.pool.clockwork.sleep = sleep
-
-        async def reading(count: int) -> None:
-            await until(lambda: len(server.paths) == count)
-            await turns(30)  # for the calls to come as far as they can
-
-        providers = {name: StuckProvider(name) for name in ("token", "invalidate")}
-        calls: list[asyncio.Task[Any]] = []
-        for phase, read in (
-            ("token", 0),
-            ("invalidate", 10),
-            ("back-off", 20),
-            ("headers", 30),
-            ("body", 40),
-            ("queue", 40),
-        ):
-            view = client
-            if phase in providers:
-                view = client.with_options(access_token=providers[phase])
-            calls += [
-                asyncio.create_task(view.request("GET", f"/{phase}", idempotent=True))
-                for _ in range(10)
-            ]
-            await reading(read)
-        await until(lambda: slept == len(client._session.terms.pool.slots._waiters) == 10)
-
-        await client.aclose()
-        await asyncio.wait(calls)
-
-        assert {type(call.exception()) for call in calls} == {ClientStateError}
-
-
-async def test_closing_again_and_at_the_same_time_is_fine() -> None:
-    """However often aclose is called, it comes back when the client is closed."""
-    async with LoopServer() as server:
-        client = server.client()
-        call = asyncio.create_task(client.chats.create(USER))
-        await until(lambda: server.paths)
-
-        await asyncio.gather(*(client.aclose() for _ in range(10)))
-        await client.aclose()
-
-        assert isinstance(call.exception(), ClientStateError)
 
 
 async def test_closing_what_was_never_used() -> None:
@@ -404,43 +343,6 @@ def test_a_second_run_is_refused() -> None:
         first.run(client.aclose())
         second.run(client.aclose())  # it is closed, and closing again is fine
         first.run(fake.__aexit__(None, None, None))
-
-
-def test_a_client_that_was_never_used_needs_no_closing() -> None:
-    """Nothing is opened before the first call, so nothing is left open."""
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        client = FanvueClient("token")
-        client.with_options(timeout=5)
-        del client
-        gc.collect()
-
-    assert told == []
-
-
-def test_a_client_that_was_never_closed_is_told_of() -> None:
-    """What was forgotten is said: aiohttp's own warning."""
-    script = """
-        import asyncio, gc
-        from fanvue_async.testing import FakeFanvue
-
-        async def main():
-            async with FakeFanvue() as fake:
-                await fake.client().chats.create("3fa85f64-5717-4562-b3fc-2c963f66afa6")
-                gc.collect()
-
-        asyncio.run(main())
-    """
-    done = subprocess.run(  # noqa: S603 - of this very test
-        [sys.executable, "-W", "default", "-c", inspect.cleandoc(script)],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=True,
-    )
-
-    assert done.stderr.count("ResourceWarning: Unclosed client session") == 1
-    assert "fake-token" not in done.stderr
 
 
 # A borrowed session.

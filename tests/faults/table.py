@@ -12,7 +12,7 @@ A row is written with the word for its end: ``not_sent``, ``refused``, ``lost``,
 Rows of the study that have none here:
 
 - 1a, a call that queues for the engine's own place, and what the constructor or the event loop
-  refuses: there is nothing that a server does. They are tests of their own beside this table.
+  refuses: there is nothing that a server does. tests/engine has them.
 - 1b, ``Expect: 100-continue`` that nobody answers: the engine never sends it.
 - 1b and 1a, the timers ``sock_read`` and ``total`` of aiohttp: the engine sets neither. Its own
   clocks are tested on each row that is ``slow``.

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from support.chaos_server import Behaviour
 
-    from fanvue_async.testing import FakeFanvue
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -398,38 +397,6 @@ async def test_closing_may_be_repeated_and_interrupted() -> None:
         with pytest.raises(ClientStateError):
             await client.chats.create(USER)
         assert server.requests == 100
-
-
-def test_a_client_belongs_to_one_event_loop() -> None:
-    """Another loop can neither call nor close it, and the first one is none the worse for it."""
-    with Server(succeed) as server, asyncio.Runner() as first, asyncio.Runner() as second:
-        client = FanvueClient(TOKEN, base_url=server.url)
-        first.run(client.chats.create(USER))
-
-        for use in (client.chats.create(USER), client.aclose(), client.__aenter__()):
-            with pytest.raises(ClientStateError, match="another event loop"):
-                second.run(use)
-
-        first.run(client.chats.create(USER))
-        first.run(client.aclose())
-        assert server.requests == 2
-        assert server.connections == 1
-
-
-async def test_a_client_belongs_to_one_thread(client: FanvueClient, fake: FakeFanvue) -> None:
-    """A thread that runs a loop of its own is told so; without a loop, too."""
-
-    def call_without_a_loop() -> None:
-        client.chats.create(USER).send(None)
-
-    await client.chats.create(USER)
-    with pytest.raises(ClientStateError, match="another event loop"):
-        await asyncio.to_thread(asyncio.run, client.chats.create(USER))
-    with pytest.raises(ClientStateError, match="needs a running event loop"):
-        await asyncio.to_thread(call_without_a_loop)
-
-    await client.chats.create(USER)
-    assert len(fake.requests) == 2
 
 
 _BEGINNING = """

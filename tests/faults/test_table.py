@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from traceback import TracebackException
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import attrs
 import pytest
 from aiohttp import helpers
@@ -21,10 +20,8 @@ from support.pace import paced
 from support.raw_server import (
     PURE_PYTHON,
     SUCCESS,
-    TOKEN,
     RawServer,
     answer,
-    hang,
     read,
     soon,
 )
@@ -32,8 +29,6 @@ from support.tls import serving
 from support.users import USER
 
 from fanvue_async import (
-    ClientStateError,
-    ConfigurationError,
     DeadlineExceededError,
     DecodeError,
     FanvueClient,
@@ -318,127 +313,3 @@ async def test_a_mere_status(status: int) -> None:
     assert type(end.error) is STATUSES[status]
     assert end.error.maybe_processed is not (400 <= status < 500)
     assert (end.requests, end.next_error) == (1, None)
-
-
-# 1a: what the client refuses by itself
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"base_url": f"https://{'a' * 64}.test"},
-        {"base_url": "https://127.0.0.1:99999"},
-        {"base_url": "https://127.1"},
-        {"base_url": "ftp://127.0.0.1"},
-        {"base_url": "https://"},
-        *({"access_token": f"{TOKEN}{character}"} for character in "\r\n\0\x01\x1f\t\x7f é"),
-        {"access_token": ""},
-        {"user_agent": "bot\r\nX: y"},
-        {"api_version": "2025\n"},
-        {"ssl": aiohttp.Fingerprint(bytes(32))},
-    ],
-)
-async def test_settings_that_cannot_work(options: dict[str, Any]) -> None:
-    """1a: they are refused when the client is made, before any connection."""
-    with pytest.raises(ConfigurationError) as caught:
-        FanvueClient(**dict[str, Any](access_token=TOKEN) | options)
-
-    error = caught.value
-    assert (error.maybe_processed, error.attempts) == (False, 0)
-    report = TracebackException.from_exception(error, capture_locals=True)
-    frames = [frame for frame in report.stack if "fanvue_async" in frame.filename]
-    assert TOKEN not in f"{shown_by(error)} {[frame.locals for frame in frames]}"
-
-
-class Provider:
-    """Gives a token that no header can hold."""
-
-    async def get_token(self) -> str:
-        """Give it."""
-        return f"{TOKEN}\r\nX: y"
-
-    async def invalidate(self, token: str) -> None:
-        """Do nothing about it."""
-
-
-async def test_a_provider_of_what_is_no_token(caplog: pytest.LogCaptureFixture) -> None:
-    """1a: CR and LF in a header end the call before any connection."""
-    caplog.set_level(1)
-    with RawServer() as server:
-        async with FanvueClient(Provider(), base_url=server.url) as client:
-            error = await error_of(client, idempotent=True)
-
-    assert isinstance(error, ConfigurationError)
-    assert (error.maybe_processed, server.connections) == (False, 0)
-    check_secrets(error, caplog.text)
-
-
-async def test_a_place_that_does_not_come_free() -> None:
-    """1a: a call that queues in its own client ends by its deadline, and has sent nothing."""
-    with RawServer() as server:
-        server.play(read, hang)
-        async with server.client(limits=Limits(max_connections=1)) as client:
-            other = asyncio.create_task(client.chats.create(USER))
-            assert await server.has_read(1)
-            error = await error_of(client.with_options(timeout=0.2), idempotent=True)
-            assert len(server.requests) == 1
-            other.cancel()
-            await asyncio.wait([other])
-            await client.chats.create(USER)
-
-    assert isinstance(error, DeadlineExceededError)
-    assert (error.maybe_processed, error.attempts) == (False, 0)
-
-
-@pytest.mark.parametrize("borrows", [False, True])
-async def test_a_session_that_is_closed(*, borrows: bool) -> None:
-    """1a: a closed client, or one whose borrowed session is closed, sends nothing more."""
-    session = aiohttp.ClientSession() if borrows else None
-    with RawServer() as server:
-        client = server.client(session=session)
-        await client.chats.create(USER)
-        await (session.close() if session else client.aclose())
-        error = await error_of(client, idempotent=True)
-        await client.aclose()
-
-    assert isinstance(error, ClientStateError)
-    assert (error.maybe_processed, error.attempts) == (False, 0)
-    assert len(server.requests) == 1
-
-
-def test_no_running_loop() -> None:
-    """1a: without a running loop nothing is sent."""
-    with RawServer() as server:
-        call = server.client().chats.create(USER)
-        with pytest.raises(ClientStateError) as caught:
-            call.send(None)
-
-    assert (caught.value.maybe_processed, server.connections) == (False, 0)
-
-
-async def test_another_loop() -> None:
-    """1a: in another thread's loop nothing is sent, and the client still works in its own."""
-    with RawServer() as server:
-        async with server.client() as client:
-            await client.chats.create(USER)
-            error = await asyncio.to_thread(lambda: asyncio.run(error_of(client, idempotent=True)))
-            await client.chats.create(USER)
-
-    assert isinstance(error, ClientStateError)
-    assert (error.maybe_processed, len(server.requests)) == (False, 2)
-
-
-async def test_a_loop_that_is_closed() -> None:
-    """1a: a client whose loop is over sends nothing in the next."""
-    with RawServer() as server:
-        client = server.client()
-
-        async def use() -> None:
-            async with client:
-                await client.chats.create(USER)
-
-        await asyncio.to_thread(lambda: asyncio.run(use()))
-        error = await error_of(client, idempotent=True)
-
-    assert isinstance(error, ClientStateError)
-    assert (error.maybe_processed, len(server.requests)) == (False, 1)

@@ -24,6 +24,7 @@ _TESTS = {
     "exchange.py": ("engine/test_exchange.py", "faults/test_table.py"),
     "failures.py": ("engine/test_exchange.py", "faults/test_table.py"),
     "notices.py": ("engine/test_pool.py",),
+    "pool.py": ("faults/test_lifecycle.py",),
     "origin.py": ("test_config.py", "test_proxy.py", "test_tls.py"),
     "transport.py": ("engine/test_exchange.py", "engine/test_pool.py"),
 }
