@@ -48,6 +48,7 @@ docs: $(VENV)/.docs
 bench: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/run.py $(ARGS)
 	$(BIN)/python tests/benchmarks/reading.py
+	$(BIN)/python tests/benchmarks/uploads.py
 
 chaos: $(VENV)/.dev
 	$(BIN)/python tests/faults/chaos.py $(ARGS)
