@@ -109,7 +109,9 @@ class Attempt(Generic[T]):
             if self._turn is not None:
                 left = judgement.left
                 self._turn.end(judgement.bearer, result, was_sent=left, started=started)
-        return judgement.judge(self._end(result), started)
+        return judgement.judge(
+            _end(terms, judgement, result, by_attempt=self._bounded_by_attempt), started
+        )
 
     async def _get_ready(self, scope: Scope) -> Failure | None:
         """Get a token, wait for the rate limit and a connection, then arm the attempt's clock."""
@@ -176,16 +178,15 @@ class Attempt(Generic[T]):
             self._scope.change_to(self._terms.bounds.attempt_timer)
         self._request.on_progress(sent)
 
-    def _end(self, result: Answer | Failure | None) -> Answer | Failure:
-        """Tell what an attempt came to, also if our own clock or ``aclose`` ended it."""
-        if self._pool.scopes.ended and not isinstance(result, Answer):
-            return _CLOSED
-        return result or _timed_out(
-            self._terms, self._judgement, by_attempt=self._bounded_by_attempt
-        )
 
-
-def _timed_out(terms: Terms, judgement: Judgement[T], *, by_attempt: bool) -> Answer | Failure:
+def _end(
+    terms: Terms, judgement: Judgement[T], result: Answer | Failure | None, *, by_attempt: bool
+) -> Answer | Failure:
+    """Return what an attempt came to, also if our own clock or ``aclose`` ended it."""
+    if terms.pool.scopes.ended and not isinstance(result, Answer):
+        return _CLOSED
+    if result is not None:
+        return result
     exchange = judgement.exchange
     if exchange is not None and exchange.answer is not None:
         return exchange.answer  # an error's body that never ended: the status decides

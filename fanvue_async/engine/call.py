@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fanvue_async import errors
 from fanvue_async.engine.attempt import Attempt
 from fanvue_async.engine.judgement import Judgement
 from fanvue_async.engine.notices import RetryEvent
 from fanvue_async.engine.retry import Outcome, repeat
-from fanvue_async.engine.turn import Turn
 from fanvue_async.engine.waits import Scope, Timer
 
 if TYPE_CHECKING:
+    from fanvue_async.engine.gate import Gates
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.terms import Terms
+    from fanvue_async.engine.turn import Turn
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ class Call(Generic[T]):
         self._reauthenticated = False
         gates = self._pool.gates
         is_limited = request.target.startswith("/")  # else it goes to another origin
-        self._turn = Turn(gates, terms, request) if gates is not None and is_limited else None
+        self._turn = _turn(gates, terms, request) if gates is not None and is_limited else None
         self._attempt: Attempt[T] = Attempt(terms, request, self._judgement, self._turn)
 
     async def run(self) -> Outcome[T]:
@@ -133,3 +134,9 @@ class Call(Generic[T]):
             await wait()
         if scope.expired:
             self._deadline = min(self._deadline, clockwork.now())
+
+
+def _turn(gates: Gates, terms: Terms, request: Request[Any]) -> Turn:
+    from fanvue_async.engine.turn import Turn  # noqa: PLC0415 - with the gate, where there is one
+
+    return Turn(gates, terms, request)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from fanvue_async.engine.window import Allowance, ServerClock, read_report
 
 if TYPE_CHECKING:
-    from fanvue_async.config import RateLimits
     from fanvue_async.engine.answers import Answer
     from fanvue_async.engine.window import Report
     from fanvue_async.stores import Store
@@ -268,8 +267,3 @@ class Gates:
             if not any(gate.is_busy for gate in family.gates):
                 del self._families[key]
                 return
-
-
-def gates_of(rate_limits: RateLimits | None, clock: Callable[[], float]) -> Gates | None:
-    """Make the gates of a pool; None if its calls do not wait for the rate limit."""
-    return None if rate_limits is None else Gates(clock, rate_limits.store)

@@ -14,7 +14,6 @@ import attrs
 
 from fanvue_async import config
 from fanvue_async.engine.accounts import Accounts
-from fanvue_async.engine.gate import gates_of
 from fanvue_async.engine.memory import Sends
 from fanvue_async.engine.transport import Connections, Connector, abandon, loop_of
 from fanvue_async.engine.waits import Scopes, Slots
@@ -64,7 +63,7 @@ class Pool:
         self.clockwork: Clockwork = Clockwork()
         self.accounts: Accounts = Accounts(self.clockwork.now)
         self.sends: Sends = Sends(self.clockwork.now)
-        self.gates: Gates | None = gates_of(rate_limits, self.clockwork.now)
+        self.gates: Gates | None = _gates(rate_limits, self.clockwork.now)
         """Where calls wait for the rate limit; None if they do not."""
         self.rate_limits: config.RateLimits = rate_limits or config.RateLimits()
         self.connections: Connections = Connections()
@@ -189,6 +188,15 @@ class Pool:
         if (connector := self._let_go()) is not None:
             abandon(connector)
         return _TOO_LATE
+
+
+def _gates(rate_limits: config.RateLimits | None, clock: Callable[[], float]) -> Gates | None:
+    """Make the gates; None if calls do not wait for the rate limit."""
+    if rate_limits is None:
+        return None
+    from fanvue_async.engine.gate import Gates  # noqa: PLC0415 - most programs have no use for it
+
+    return Gates(clock, rate_limits.store)
 
 
 def _checked_limits(
