@@ -77,6 +77,7 @@ async def read(response: aiohttp.ClientResponse, answer: Answer) -> None:
     content = response.content
     pieces: list[bytes] = []
     size = 0
+    protocol = response.connection.protocol if response.connection is not None else None
     watch = _Watch(response)
     try:
         while size <= LIMIT and (piece := await content.readany()):
@@ -84,8 +85,8 @@ async def read(response: aiohttp.ClientResponse, answer: Answer) -> None:
             size += len(piece)
     finally:
         watch.end()
-        if size > _FLOW_CONTROL and response.connection is not None:
-            forget_context(response.connection.protocol)
+        if size > _FLOW_CONTROL:
+            forget_context(protocol)
         answer.content = b"".join(pieces)
 
 

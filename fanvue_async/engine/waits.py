@@ -8,7 +8,7 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Self
 
-_PATIENCE = 1.0  # seconds that ended waits may take to end
+_PATIENCE = 0.5  # seconds that ended waits may take to end
 _EARLY = 0.001  # seconds: uvloop counts in milliseconds, and timers may fire up to 0.5 ms early
 
 

@@ -11,7 +11,7 @@ import asyncio
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does, for when this is run alone
 
@@ -63,9 +63,8 @@ class _Answering(asyncio.Protocol):
         self._server = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server.add(transport)
+        self._transport = cast("asyncio.Transport", transport)
+        self._server.add(self._transport)
 
     def data_received(self, data: bytes) -> None:
         del data
