@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 import trustme
 from support.chaos_server import Server, succeed
-from support.raw_server import SUCCESS, RawServer, answer, read
+from support.raw_server import SUCCESS, RawServer, answer, fin, head, read
 from support.stages import LoopServer, Provider, nothing, turns, until
 from support.tls import NOT_UNDER_UVLOOP, serving, trusting
 from support.users import USER
@@ -35,6 +35,7 @@ from fanvue_async.pytest_plugin import _closed_with_its_loop
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from fanvue_async import RetryEvent
     from fanvue_async.testing import FakeFanvue
 
 
@@ -43,11 +44,14 @@ async def test_a_hook_that_has_to_be_awaited(
 ) -> None:
     """What could not be seen when it was given is told once; nothing stays unawaited."""
 
-    async def hook() -> None:
+    async def later() -> None:
         """Never run."""
 
+    def hook(_: RetryEvent) -> Any:
+        return later()
+
     fake.reply(503, times=2)
-    async with fake.client(on_retry=lambda _: hook()) as client:
+    async with fake.client(on_retry=hook) as client:
         assert (await client.chats.create(USER)).message
     told = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(told) == 1
@@ -237,6 +241,13 @@ async def test_the_context_of_a_call_that_read_a_large_body(fake: FakeFanvue) ->
         await turns(5)
         gc.collect()
         assert gone[0]() is None
+
+
+async def test_a_large_body_that_ends_with_its_connection() -> None:
+    """There is nothing left of it to forget anything."""
+    with RawServer(read, head(200) + b" " * 300_000 + b"{}", fin) as server:
+        async with server.client() as client:
+            assert len((await client.request("GET", "/x")).content) == 300_002
 
 
 @pytest.mark.parametrize("running", [True, False])
