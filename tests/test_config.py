@@ -421,6 +421,7 @@ _SECRET = "S3CRET"
         {"limits": _SECRET},
         {"session": _SECRET},
         {"ssl": _SECRET},
+        {"allow_http": _SECRET},
     ],
     ids=str,
 )

@@ -658,6 +658,24 @@ async def test_a_hook_that_raises_changes_nothing(
     assert frames[-1] == "LookupError: a bug"
 
 
+async def test_a_hook_that_would_have_to_be_awaited_is_told_of(
+    fake: FakeFanvue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a plain function returns is looked at, as the function itself was."""
+
+    async def later(_: RetryEvent) -> None:
+        """Do nothing about it."""
+
+    def hook(event: RetryEvent) -> Any:
+        return later(event)
+
+    fake.reply(503)
+    async with fake.client(on_retry=hook) as client:
+        await client.chats.create(USER)
+
+    assert "on_retry must be a plain function" in caplog.text
+
+
 async def test_a_retry_is_a_warning(fake: FakeFanvue, caplog: pytest.LogCaptureFixture) -> None:
     """Who watches warnings sees each retry: what, why, which, when."""
     fake.drop("request")

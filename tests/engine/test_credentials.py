@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import pickle
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import attrs
 import pytest
@@ -293,6 +295,31 @@ async def test_a_falsy_provider_is_one() -> None:
 
     assert provider.refused == ["expired"]
     assert provider.asked == len(fake.requests) == 3
+
+
+async def test_a_provider_whose_invalidate_says_nothing_or_is_cancelled() -> None:
+    """What is no coroutine has been done by then; a cancel of nobody's concerns no call."""
+    for invalidate in (mock.Mock(), mock.AsyncMock(side_effect=asyncio.CancelledError)):
+        provider = mock.Mock(
+            get_token=mock.AsyncMock(side_effect=["expired", "fake-token"]), invalidate=invalidate
+        )
+        async with FakeFanvue() as fake, fake.client(access_token=provider) as client:
+            await client.chats.create(USER)
+
+        invalidate.assert_called_once_with("expired")
+
+
+async def test_a_plain_method_may_return_what_can_be_awaited() -> None:
+    """Only a method that says it returns a text, or nothing about it, is refused."""
+
+    class Delegating(Provider):
+        def get_token(self) -> Any:
+            return super().get_token()
+
+    async with FakeFanvue() as fake, fake.client(access_token=Delegating("fake-token")) as client:
+        await client.chats.create(USER)
+
+    assert len(fake.requests) == 1
 
 
 @pytest.mark.parametrize("account", [None, 5, b"creator-1", ["creator-1"]], ids=repr)

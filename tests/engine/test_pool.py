@@ -345,6 +345,41 @@ def test_a_second_run_is_refused() -> None:
         first.run(fake.__aexit__(None, None, None))
 
 
+async def test_what_another_process_does_is_refused(
+    client: FanvueClient, fake: FakeFanvue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child shares its parent's sockets, so it may neither call nor close."""
+    await client.chats.create(USER)
+    with monkeypatch.context() as child:
+        child.setattr("os.getpid", lambda: -1)
+        for use in (client.chats.create(USER), client.__aenter__(), client.aclose()):
+            with pytest.raises(ClientStateError, match="another event loop or process"):
+                await use
+
+    await client.chats.create(USER)
+    assert len(fake.requests) == 2
+
+
+async def test_without_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no poll(), as on Windows, idle connections are looked at as well."""
+    monkeypatch.delattr("select.poll")
+    async with CountingFake() as fake, fake.client() as client:
+        for _ in range(3):
+            await client.chats.create(USER)
+
+        assert fake.connections == 1
+
+
+def test_a_repr_tells_whom_a_client_acts_for() -> None:
+    """Where it goes, for whom, and whether it still does."""
+    client = FanvueClient("token", base_url="https://api.example").with_options(account="anna")
+
+    assert repr(client) == "<FanvueClient https://api.example account='anna' new>"
+    assert repr(client.creator(USER)) == (
+        f"<CreatorClient https://api.example account='anna' creator={USER} new>"
+    )
+
+
 # A borrowed session.
 
 
