@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import fanvue_async
+
 _ROOT = Path(__file__).parents[2]
-_PACKAGE = _ROOT / "fanvue_async"
+_PACKAGE = Path(fanvue_async.__file__).parent  # which may be that of the wheel
 _UNNAMED = {"__init__.py", "version.py"}
 
 
