@@ -18,7 +18,7 @@ import pytest
 from aiohttp import ClientSession, TraceConfig
 from aiohttp_socks import ProxyConnector, ProxyType
 from faults import gap
-from support.raw_server import SUCCESS, RawServer, answer, fin, read, refusing_port
+from support.raw_server import PURE_PYTHON, SUCCESS, RawServer, answer, fin, read, refusing_port
 from support.stages import LoopServer, Provider, nothing, turns, until
 from support.stages import answer as answer_in_loop
 from support.users import USER
@@ -319,6 +319,7 @@ async def test_gzip_with_something_behind_it(
         assert len(server.requests) == 1
 
 
+@pytest.mark.skipif(PURE_PYTHON, reason="aiohttp's parser in pure Python allows it")
 async def test_two_equal_content_lengths() -> None:
     """As aiohttp has it: ProtocolError, and said in the documentation."""
     content = answer(201, b"{}", "Content-Length: 2")
