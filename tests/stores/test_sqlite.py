@@ -260,7 +260,7 @@ async def test_a_full_disk_is_told_and_recovered_from(store: SQLiteStore) -> Non
     await store._run("set", lambda: store._file._execute(f"PRAGMA max_page_count = {pages}"))
 
     # SQLite ends the transaction itself, so that now and then it is the commit that fails.
-    with pytest.raises(StoreError, match="full|no transaction is active"):
+    with pytest.raises(StoreError, match=r"full|no transaction is active"):
         await store.put("large", b"x" * 100_000)
 
     assert await store.get("key") is not None
