@@ -28,6 +28,14 @@ from fanvue_async.stores import SQLiteStore
 NAME = "open-chats"
 
 
+def is_uuid(text: str) -> bool:
+    """Return whether a text is a UUID as it is written; UUID() alone takes more, as other users."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
+
 def read_users(path: Path) -> list[str]:
     """Read the UUIDs; a line without one ends it, with the number of that line."""
     rows = csv.reader(path.read_text(encoding="utf-8-sig").splitlines())
@@ -37,10 +45,10 @@ def read_users(path: Path) -> list[str]:
         if rows.line_num == 1 and "user_uuid" in row:
             column = row.index("user_uuid")
         elif row:
-            try:
-                users[str(UUID(row[column].strip()))] = None
-            except (ValueError, IndexError):
+            user = row[column].strip().lower() if column < len(row) else ""
+            if not is_uuid(user):
                 sys.exit(f"{path}, line {rows.line_num}: no user UUID")
+            users[user] = None
     return list(users)
 
 
