@@ -70,7 +70,8 @@ def test_the_bot_runs(folder: Path, blocks: dict[str, list[str]], server: tuple[
 
     printed = [text.replace(_PORT, port) for text in blocks["output"]]
     assert [said, finished.stdout] == printed[:2]
-    assert finished.stderr == ""
+    # Development mode tells of turns of the loop that a busy machine took its time over.
+    assert [line for line in finished.stderr.splitlines() if "Executing <" not in line] == []
 
 
 async def test_the_bot_without_a_server(folder: Path, blocks: dict[str, list[str]]) -> None:

@@ -287,7 +287,8 @@ class Stage:
         """Start a call, and come back when it is stuck."""
         view = self.client.with_options(timeout=total)
         call = asyncio.create_task(view.chats.create(USER))
-        await until(self._is_reached)
+        await until(lambda: call.done() or self._is_reached())
+        assert self._is_reached(), "the call was over before it got stuck"
         await turns(10)  # for the client to read what the server wrote
         return call
 
