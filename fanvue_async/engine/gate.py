@@ -200,7 +200,7 @@ class Gates:
         if family is None:
             family = self._families[key] = _Family(self._make(key))
             if len(self._families) > _MAX_BUCKETS:
-                self._forget_one()
+                self._forget_one(key)
         elif len(self._families) > _MAX_BUCKETS // 2:  # below, the order does not matter
             self._families.move_to_end(key)
         return family.own.get(operation, family.main) if family.own else family.main
@@ -262,8 +262,8 @@ class Gates:
         allowance.admit = gate.admit
         return gate
 
-    def _forget_one(self) -> None:
+    def _forget_one(self, newest: tuple[str, str | None]) -> None:
         for key, family in self._families.items():
-            if not any(gate.is_busy for gate in family.gates):
+            if key != newest and not any(gate.is_busy for gate in family.gates):
                 del self._families[key]
                 return

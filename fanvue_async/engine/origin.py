@@ -30,7 +30,7 @@ class Origin:
         self,
         base_url: str | None,
         *,
-        api_version: str | None,
+        api_version: str,
         user_agent: str | None,
         ssl: ssl_module.SSLContext | None,
         proxy: Secret | None,
@@ -40,17 +40,14 @@ class Origin:
         if base_url is None:
             base_url, name = config.base_url_from_environment()
         self.base_url: str = config.checked_base_url(base_url, name, allow_http=allow_http)
-        self.api_version: str = ""
-        """The version of the API that is asked for; empty for a server that knows none."""
+        self.api_version: str = config.checked_api_version(api_version)
         self.headers: dict[str, str] = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
             "User-Agent": _user_agent(config.checked_user_agent(user_agent)),
         }
         """What goes with every request."""
-        if api_version is not None:
-            self.api_version = config.checked_api_version(api_version)
-            self.headers["X-Fanvue-API-Version"] = self.api_version
+        self.headers["X-Fanvue-API-Version"] = self.api_version
         self.options: dict[str, Any] = _options(
             config.checked_ssl(ssl), config.checked_proxy(proxy)
         )

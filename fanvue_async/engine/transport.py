@@ -271,8 +271,8 @@ class RequestBody(aiohttp.BytesPayload):
 
     def note_dead(self) -> None:
         """Suspect the neighbours of a reused connection that turned out dead."""
-        if self._protocol is not None:
-            self._connections.note_dead(self._protocol)
+        assert self._protocol is not None  # it was used, so it is known
+        self._connections.note_dead(self._protocol)
 
     def abort(self) -> None:
         """Cut the connection if aiohttp closes it, or it lives until the server has done its part.

@@ -30,7 +30,6 @@ from fanvue_async import (
     DecodeError,
     FanvueClient,
 )
-from fanvue_async.pytest_plugin import _closed_with_its_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -261,6 +260,9 @@ def test_a_loop_that_outlives_the_pytest_fixture(*, running: bool) -> None:
         client = server.client()
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever)
+        # Not at the top: pytest is to rewrite the plugin for the tests of it.
+        from fanvue_async.pytest_plugin import _closed_with_its_loop  # noqa: PLC0415
+
         with _closed_with_its_loop(client):
             if running:
                 thread.start()

@@ -221,7 +221,10 @@ async def test_closing_ends_all_waits() -> None:
     process = Process(Api(limit=1))
     await process.call()
     tasks = [asyncio.create_task(process.call()) for _ in range(3)]
+    cancelled = asyncio.create_task(process.call())
     await asyncio.sleep(0)
+    cancelled.cancel()
+    process.gate._waiters[-1].future.cancel()
     process.gates.close()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(result) for result in results} == {GateClosedError}
@@ -256,6 +259,8 @@ async def test_an_operation_with_a_limit_of_its_own_has_a_bucket_of_its_own() ->
     assert process.gates.gate("anna", None, "POST /slow") is not process.gate
     assert not process.gates.gate("anna", None, "POST /slow").try_enter()
     assert process.gate.try_enter()
+    note("POST /slow", 5, 0)
+    assert not process.gates.gate("anna", None, "POST /slow").try_enter()
     note("GET /chats", 30, 20)
     assert process.gate.allowance.window.limit == 30
     note("POST /slow", 30, 19)
@@ -397,6 +402,9 @@ def test_a_gate_that_is_in_use_is_not_forgotten(monkeypatch: pytest.MonkeyPatch)
     for number in range(20):
         assert gates.gate(f"busy {number}", None, "").try_enter()
     assert gates.gate("busy 0", None, "") is gates.gate("busy 0", None, "")
+    gates = Gates(lambda: 0.0)
+    for number in range(6):  # with none among them that could be forgotten
+        assert gates.gate(str(number), None, "").try_enter()
 
 
 @pytest.mark.parametrize(
@@ -463,6 +471,31 @@ def test_processes_share_a_bucket(processes: int) -> None:
             one.gates.close()
 
     run(test())
+
+
+class Slow(MemoryStore):
+    """A store whose calls take their time, so that writes meet."""
+
+    async def get(self, key: str) -> Entry | None:
+        """Read, later."""
+        await asyncio.sleep(0.002)
+        return await super().get(key)
+
+    async def put(self, key: str, value: bytes, **options: Any) -> str | None:
+        """Write, later."""
+        await asyncio.sleep(0.002)
+        return await super().put(key, value, **options)
+
+
+@in_virtual_time
+async def test_processes_whose_writes_meet() -> None:
+    """Who loses the race for a share reads again, and nothing is drawn twice."""
+    api, store = Api(limit=20, delay=0.003), Slow()
+    everyone = [Process(api, store) for _ in range(5)]
+    await asyncio.gather(*(one.call() for one in everyone for _ in range(20)))
+    assert api.refused == 0
+    for one in everyone:
+        one.gates.close()
 
 
 @in_virtual_time

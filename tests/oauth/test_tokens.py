@@ -23,6 +23,7 @@ from fanvue_async import (
     TokenProvider,
 )
 from fanvue_async.oauth.endpoint import Hidden
+from fanvue_async.oauth.hook import Hook
 from fanvue_async.oauth.renewal import Tasks
 from fanvue_async.stores import ANY, Entry, MemoryStore
 from fanvue_async.stores.claims import LEASE
@@ -735,3 +736,13 @@ async def test_nothing_secret_is_shown(world: World, caplog: pytest.LogCaptureFi
     records = [f"{record.getMessage()} {record.args}" for record in caplog.records]
     for secret in secrets:
         assert secret not in " ".join(shown + records)
+
+
+def test_a_hook_may_end_the_program() -> None:
+    """What ends a program is no bug of the hook's, and passes."""
+
+    def hook(_account: str) -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        Hook(hook).call("anna")
