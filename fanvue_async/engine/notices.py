@@ -49,7 +49,7 @@ class Notices:
         self._deprecation_told = False
         self._hook_failure_told = False
         self._unexpected_told = False
-        self.log = guarded_logger().log
+        self.log: Callable[..., None] = guarded_logger().log
         """Logs; what the application's logging raises is told once and changes no call's result."""
 
     def unexpected(self, operation: str, kind: str | None, frames: str) -> None:

@@ -149,7 +149,7 @@ class SharedAllowance(Allowance):
     async def _probe(self, known: Window | None, version: str | Condition) -> bool:
         """Let one process ask an unknown bucket, or tell the others that it is open."""
         self._report = None  # it came too late to say anything
-        self.window = Window()  # the store has lost it, if this process knew more
+        self.window: Window = Window()  # the store has lost it, if this process knew more
         if known is not None and known.left:  # another has found it open
             self.is_open = True
         elif self.is_open:
