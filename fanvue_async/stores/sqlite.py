@@ -345,9 +345,10 @@ class _File:
             raise _UnusableFileError("the file was written by a newer release of this package")
 
     def _is_ours(self) -> bool:
+        # In this order: another process of ours may make the table, and so the mark, in between.
+        empty = self._number("SELECT count(*) FROM sqlite_master") == 0
         application = self._number("PRAGMA application_id")
-        tables = self._number("SELECT count(*) FROM sqlite_master")
-        return application == _APPLICATION or (application == 0 and tables == 0)
+        return application == _APPLICATION or (application == 0 and empty)
 
     def _number(self, query: str) -> int:
         return int(self._execute(query).fetchone()[0])

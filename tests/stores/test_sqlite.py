@@ -275,6 +275,18 @@ async def test_a_value_that_cannot_be_stored_leaves_no_lock(store: SQLiteStore) 
     assert await store.put("key", b"1") is not None
 
 
+async def test_many_may_make_the_file_at_once(tmp_path: Path) -> None:
+    """Who finds a table that was made in this very moment does not take it for a stranger's."""
+
+    async def use(path: Path) -> str | None:
+        async with SQLiteStore(path, busy_timeout=30) as store:
+            return await store.put("key", b"1")
+
+    for number in range(20):
+        made = await asyncio.gather(*(use(tmp_path / f"{number}.db") for _ in range(8)))
+        assert len(set(made)) == 8
+
+
 async def test_processes_lose_no_increment(path: Path, store: SQLiteStore) -> None:
     """Compare and set holds between processes; the long form is soak.py."""
     code = """if 1:
