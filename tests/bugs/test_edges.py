@@ -125,7 +125,9 @@ _HALVES = gzip.compress(b'{"message":') + gzip.compress(b'"created"}')
 
 
 @pytest.mark.parametrize(
-    ("body", "value"), [(_HALVES, "created"), (_HALVES + gzip.compress(b"") * 200, None)]
+    ("body", "value"),
+    [(_HALVES, "created"), (_HALVES + gzip.compress(b"") * 200, None)],
+    ids=["two", "too many"],  # bodies that hold the time of their making name no tests
 )
 async def test_gzip_in_many_members(body: bytes, value: str | None) -> None:
     """They are one body (RFC 1952, 2.2), up to a number that nobody needs."""
