@@ -103,9 +103,10 @@ def _closed_with_its_loop(client: FanvueClient) -> Generator[None]:
     goes on, such as one of a whole module or one on a thread, is used here for the last time.
     """
     loops: list[asyncio.AbstractEventLoop] = []
+    waiting: list[AsyncGenerator[None]] = []  # a loop holds its generators weakly
     starting: list[asyncio.Task[None]] = []
 
-    async def close_at_the_end() -> AsyncGenerator[None, None]:
+    async def close_at_the_end() -> AsyncGenerator[None]:
         try:
             yield
         finally:
@@ -114,7 +115,8 @@ def _closed_with_its_loop(client: FanvueClient) -> Generator[None]:
     def close_with_loop() -> None:
         loop = asyncio.get_running_loop()
         loops.append(loop)
-        starting.append(loop.create_task(anext(close_at_the_end()), context=Context()))
+        waiting.append(close_at_the_end())
+        starting.append(loop.create_task(anext(waiting[-1]), context=Context()))
 
     client._session.terms.pool.when_opened = close_with_loop  # noqa: SLF001 - of this package
     yield

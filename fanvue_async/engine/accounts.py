@@ -55,6 +55,7 @@ class Accounts:
         if bucket is None:
             return _kept(self._buckets, key, Bucket(self._quota(account)))
         self._buckets.move_to_end(key)
+        self._quotas.move_to_end(account)  # which is there: it is used as often as its buckets
         return bucket
 
     def find(self, account: str, creator: str | None) -> Bucket | None:

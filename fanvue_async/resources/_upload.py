@@ -262,6 +262,9 @@ class Transfer:
         return self._done
 
     async def _work(self) -> None:
+        # An eager task that fails while its group starts it would leave the caller with a cancel:
+        # https://github.com/python/cpython/pull/117407
+        await asyncio.sleep(0)
         buffer = self._parts.buffer()
         try:
             while (part := await self._parts.next(buffer)) is not None:

@@ -620,6 +620,8 @@ def test_the_accounts_used_last_are_kept() -> None:
     assert accounts.find("second", None) is None
     assert accounts.find("first", None) is first
     assert accounts.bucket("second", None) is not second
+    # An account that is in use keeps what it has spent, for all of its buckets.
+    assert accounts.bucket("first", "a creator").quota is first.quota
 
 
 # What the API announces.
