@@ -7,12 +7,11 @@ import ssl
 from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 from support.failing import collecting_garbage, error_of
 from support.leaks import shown_by
 from support.proxy import Proxy
 from support.raw_server import RawServer, answer, fin, hang, read, rst
-from support.tls import serving, trusting
+from support.tls import TRUST, serving
 from support.users import USER
 
 from fanvue_async import (
@@ -35,26 +34,13 @@ SECRETS = ("pass%20word", "pass word", base64.b64encode(b"some-user:pass word").
 CREDENTIALS = f"Basic {SECRETS[-1]}"
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """Make a certificate authority."""
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def trust(authority: trustme.CA) -> ssl.SSLContext:
-    """Make the context of a client that trusts it."""
-    return trusting(authority)
-
-
 @pytest.fixture(params=["https", "http"])
 async def origin(
     request: pytest.FixtureRequest,
-    authority: trustme.CA,
     no_leaks: None,  # noqa: ARG001 - it watches over this one too
 ) -> AsyncIterator[RawServer]:
     """Run what is behind the proxy: over TLS, which needs a tunnel, or in plain text."""
-    context = serving(authority) if request.param == "https" else None
+    context = serving() if request.param == "https" else None
     with collecting_garbage(), RawServer(tls=context) as running:
         yield running
 
@@ -78,9 +64,9 @@ def through(port: int) -> str:
 async def failing_call(
     origin: RawServer,
     port: int,
-    trust: ssl.SSLContext,
     caplog: pytest.LogCaptureFixture,
-    bounds: Timeout | None = None,
+    trust: ssl.SSLContext = TRUST,
+    attempt: float = 15,
 ) -> FanvueError:
     """Make two calls that fail alike on the only connection there may be, and show no secret."""
     caplog.set_level(1)
@@ -88,7 +74,7 @@ async def failing_call(
         ssl=trust,
         proxy=through(port),
         limits=Limits(max_connections=1),
-        timeout=bounds or Timeout(),
+        timeout=Timeout(attempt=attempt),
     ) as client:
         error = await error_of(client)
         # This one would wait for the place if the first had kept it.
@@ -99,11 +85,11 @@ async def failing_call(
 
 
 async def test_calls_go_through_the_proxy(
-    origin: RawServer, proxy: Proxy, trust: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+    origin: RawServer, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The proxy learns the password, the origin does not, and no log shows it."""
     caplog.set_level(1)
-    async with origin.client(ssl=trust, proxy=through(proxy.port)) as client:
+    async with origin.client(ssl=TRUST, proxy=through(proxy.port)) as client:
         for _ in range(2):
             assert (await client.chats.create(USER)).message == "created"
         shown = f"{client!r} {client._session.terms.pool.origin!r} {caplog.text}"
@@ -118,11 +104,9 @@ async def test_calls_go_through_the_proxy(
 
 
 @only_tunnelled
-async def test_a_tunnel_hides_the_call(
-    origin: RawServer, proxy: Proxy, trust: ssl.SSLContext
-) -> None:
+async def test_a_tunnel_hides_the_call(origin: RawServer, proxy: Proxy) -> None:
     """A proxy of an https address learns host and port, and is asked once for many calls."""
-    async with origin.client(ssl=trust, proxy=through(proxy.port)) as client:
+    async with origin.client(ssl=TRUST, proxy=through(proxy.port)) as client:
         for _ in range(3):
             await client.chats.create(USER)
 
@@ -132,11 +116,9 @@ async def test_a_tunnel_hides_the_call(
     assert (origin.connections, len(origin.requests)) == (1, 3)
 
 
-async def test_a_proxy_without_a_password(
-    origin: RawServer, proxy: Proxy, trust: ssl.SSLContext
-) -> None:
+async def test_a_proxy_without_a_password(origin: RawServer, proxy: Proxy) -> None:
     """Without user and password the proxy is told none."""
-    async with origin.client(ssl=trust, proxy=proxy.url) as client:
+    async with origin.client(ssl=TRUST, proxy=proxy.url) as client:
         await client.chats.create(USER)
 
     assert "Proxy-Authorization" not in proxy.requests[0].headers
@@ -148,7 +130,7 @@ async def test_a_certificate_behind_a_proxy(
     origin: RawServer, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A tunnel does not make the server at its end more trustworthy."""
-    error = await failing_call(origin, proxy.port, ssl.create_default_context(), caplog)
+    error = await failing_call(origin, proxy.port, caplog, ssl.create_default_context())
 
     assert type(error) is NotSentError
     assert (error.attempts, error.maybe_processed) == (1, False)
@@ -170,7 +152,6 @@ async def test_a_certificate_behind_a_proxy(
 async def test_a_proxy_that_does_not_forward(  # noqa: PLR0913, PLR0917 - fixtures, and columns of the table
     origin: RawServer,
     proxy: Proxy,
-    trust: ssl.SSLContext,
     caplog: pytest.LogCaptureFixture,
     steps: tuple[Step, ...],
     attempts: int,
@@ -179,7 +160,7 @@ async def test_a_proxy_that_does_not_forward(  # noqa: PLR0913, PLR0917 - fixtur
     """A forwarded request left with the first byte to the proxy, whose word is the answer."""
     proxy.play(*[read, *steps] * 6, times=6)
 
-    error = await failing_call(origin, proxy.port, trust, caplog, Timeout(attempt=0.3))
+    error = await failing_call(origin, proxy.port, caplog, attempt=0.3)
 
     assert type(error) is expected
     assert (error.attempts, error.maybe_processed) == (attempts, expected is not APIError)

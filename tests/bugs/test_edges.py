@@ -16,11 +16,10 @@ from unittest.mock import AsyncMock, MagicMock, Mock
 
 import aiohttp
 import pytest
-import trustme
 from support.chaos_server import Server, succeed
 from support.raw_server import SUCCESS, RawServer, answer, fin, head, read
 from support.stages import LoopServer, Provider, nothing, turns, until
-from support.tls import NOT_UNDER_UVLOOP, serving, trusting
+from support.tls import NOT_UNDER_UVLOOP, TRUST, serving
 from support.users import USER
 
 from fanvue_async import (
@@ -182,15 +181,14 @@ def test_a_client_whose_loop_is_over_with_tls(
     recwarn: pytest.WarningsRecorder, *, borrowed: bool
 ) -> None:
     """Its sockets are closed; those of a lent session are its owner's."""
-    authority = trustme.CA()
-    tls = None if borrowed else serving(authority)  # whose end aiohttp does not wait for
+    tls = None if borrowed else serving()  # whose end aiohttp does not wait for
 
     async def use() -> FanvueClient:
         session = aiohttp.ClientSession() if borrowed else None
         client = FanvueClient(
             "token-of-anna",
             base_url=server.url,
-            ssl=trusting(authority) if tls else None,
+            ssl=TRUST if tls else None,
             session=session,
         )
         await client.chats.create(USER)

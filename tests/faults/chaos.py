@@ -25,14 +25,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
-import trustme
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does, for when this is run alone
 
 from faults.hostile import Saboteur, hostile_logging, instrument
 from faults.scale import say
 from support.chaos_server import Chaos, Server
-from support.tls import serving, trusting
+from support.tls import TRUST, serving
 from support.users import user
 
 from fanvue_async import (
@@ -266,13 +265,11 @@ async def run(
     """
     saboteur = Saboteur(seed) if is_hostile else None
     chaos, tls = Chaos(seed), bool(seed % 2)
-    authority = trustme.CA() if tls else None
-    server_tls = serving(authority) if authority else None
-    with Server(chaos.answer, greet=chaos.greet, tls=server_tls) as server:
+    with Server(chaos.answer, greet=chaos.greet, tls=serving() if tls else None) as server:
         client = FanvueClient(
             "chaos-token",
             base_url=server.url,
-            ssl=trusting(authority) if authority else None,
+            ssl=TRUST if tls else None,
             timeout=Timeout(_TOTAL * slack, attempt=_ATTEMPT * slack),
             limits=Limits(max_connections=_CONNECTIONS),
             on_retry=saboteur.hook if saboteur else None,

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, cast
 import aiohttp
 import attrs
 import pytest
-import trustme
 from aiohttp.abc import AbstractResolver
 from faults.scale import ALONE, TOLERANCE, many, say
 from support.chaos_server import Peer, Request, Server, saying, succeed
 from support.raw_server import answer, head
-from support.tls import serving, trusting
+from support.tls import TRUST, serving
 from support.users import USER
 
 from fanvue_async import (
@@ -34,7 +33,6 @@ from fanvue_async import (
 
 if TYPE_CHECKING:
     import socket
-    import ssl
     from collections.abc import AsyncGenerator, Callable
 
     from support.chaos_server import Behaviour
@@ -140,28 +138,19 @@ class Stage:
         return [call for calls in self.calls.values() for call in calls]
 
 
-@pytest.fixture(scope="module")
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make the TLS contexts of a server and of a client that trusts it."""
-    authority = trustme.CA()
-    return serving(authority), trusting(authority)
-
-
 @asynccontextmanager
-async def calls_in_all_phases(
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
-) -> AsyncGenerator[Stage]:
+async def calls_in_all_phases() -> AsyncGenerator[Stage]:
     """Bring the calls of one client to all phases."""
     is_muted = False
 
     async def greet(_connection: socket.socket, _number: int) -> bool:
         return not is_muted
 
-    with Server(_behave, greet=greet, tls=contexts[0], small_buffers=True) as server:
+    with Server(_behave, greet=greet, tls=serving(), small_buffers=True) as server:
         client = FanvueClient(
             TOKEN,
             base_url=server.url,
-            ssl=contexts[1],
+            ssl=TRUST,
             limits=Limits(max_connections=EACH * len(WITH_CONNECTION)),
         )
         pool = client._session.terms.pool
@@ -207,13 +196,11 @@ async def calls_in_all_phases(
             yield stage
 
 
-async def test_closing_ends_calls_in_all_phases(
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
-) -> None:
+async def test_closing_ends_calls_in_all_phases() -> None:
     """All 60 end within 100 ms, with what is known of each, and nobody gets a foreign cancel."""
     slowest = 0.0
     for _ in range(many(3, 100)):
-        async with calls_in_all_phases(contexts) as stage:
+        async with calls_in_all_phases() as stage:
             started = time.monotonic()
             await stage.client.aclose()
             await asyncio.wait(stage.all_calls)
@@ -230,13 +217,11 @@ async def test_closing_ends_calls_in_all_phases(
     assert slowest < 0.1 * TOLERANCE
 
 
-async def test_cancels_are_honoured_in_all_phases(
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
-) -> None:
+async def test_cancels_are_honoured_in_all_phases() -> None:
     """Each ends as cancelled within 10 ms, concerns nobody else, and frees its connection."""
     slowest = dict.fromkeys(PHASES, 0.0)
     for _ in range(many(2, 17)):  # of six calls each
-        async with calls_in_all_phases(contexts) as stage:
+        async with calls_in_all_phases() as stage:
             places = stage.client._session.terms.pool.slots
             # Those behind in the queue first, or they would be given the connections of others.
             for phase in reversed(PHASES):

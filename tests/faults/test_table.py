@@ -13,19 +13,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 from aiohttp import helpers
-from faults.table import AUTHORITY, FAULTS, PLAIN, SECRETS, STATUSES, TLS, TRUST, Fault, fine
+from faults.table import FAULTS, PLAIN, SECRETS, STATUSES, TLS, Fault, fine
 from support.failing import collecting_garbage
 from support.leaks import shown_by
 from support.pace import paced
-from support.raw_server import (
-    PURE_PYTHON,
-    SUCCESS,
-    RawServer,
-    answer,
-    read,
-    soon,
-)
-from support.tls import serving
+from support.raw_server import PURE_PYTHON, SUCCESS, RawServer, answer, read, soon
+from support.tls import TRUST, serving
 from support.users import USER
 
 from fanvue_async import (
@@ -63,7 +56,7 @@ def _nothing_remains(no_leaks: None) -> Generator[None]:
 def rows(choose: Callable[[Fault], object], *, cut: bool = False) -> list[Any]:
     """List the faults, over each transport, cut in each way."""
     return [
-        pytest.param(fault, over, way, id=f"{fault.source}: {fault.name}, {over}, {way}")
+        pytest.param(fault, over, way, id=f"{fault.name}, {over}, {way}")
         for fault in FAULTS
         if choose(fault)
         for over in fault.over
@@ -73,7 +66,7 @@ def rows(choose: Callable[[Fault], object], *, cut: bool = False) -> list[Any]:
 
 def test_the_table_is_whole() -> None:
     """There are more than a hundred faults, and no two of them are the same."""
-    names = [(fault.source, fault.name) for fault in FAULTS]
+    names = [fault.name for fault in FAULTS]
     worlds = [
         repr((fault.steps, fault.over, fault.route, fault.context, fault.reused, fault.idle))
         for fault in FAULTS
@@ -134,7 +127,7 @@ async def facing(
     fault: Fault, over: str, script: tuple[Step, ...], attempts: int, **options: Any
 ) -> AsyncGenerator[tuple[Server, FanvueClient]]:
     """Run the server of a fault, and a client that has one place for a connection."""
-    context = (fault.context or (lambda: serving(AUTHORITY)))() if over == TLS else None
+    context = (fault.context or serving)() if over == TLS else None
     route = fault.route or _directly
     with Server(tls=context) as server:
         async with route(server) as how:
@@ -305,9 +298,9 @@ async def test_a_fault_that_takes_time(
 
 @pytest.mark.parametrize("status", STATUSES)
 async def test_a_mere_status(status: int) -> None:
-    """1c: a status is no fault of the connection, which serves the next call."""
+    """It is no fault of the connection, which serves the next call."""
     data = answer(status, b"" if status == 304 else b'{"message":"no"}')
-    end = await end_of(fine("1c", "a status", data), PLAIN, "whole", idempotent=False)
+    end = await end_of(fine("a status", data), PLAIN, "whole", idempotent=False)
 
     assert end.error is not None
     assert type(end.error) is STATUSES[status]

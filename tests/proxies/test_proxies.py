@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
-import trustme
 from faults.scale import many, say
 from proxies.servers import haproxy, nginx, squid
 from support.chaos_server import Server, succeed
-from support.tls import serving, trusting
+from support.tls import TRUST, serving
 from support.users import user
 
 from fanvue_async import FanvueClient, FanvueError, Limits, RetryPolicy
@@ -151,19 +150,19 @@ async def test_haproxy_whose_backend_comes_and_goes() -> None:
 
 async def test_squid_in_front_of_tls() -> None:
     """Tunnels with TLS inside, to a server that closes one after every few requests."""
-    authority, ledger = trustme.CA(), Ledger()
+    ledger = Ledger()
 
     async def answer(peer: Peer, request: Request) -> None:
         await ledger.answer(peer, request)
         if peer.requests % 5 == 0:
             peer.fin()
 
-    with Server(answer, tls=serving(authority)) as server, squid() as proxy:
+    with Server(answer, tls=serving()) as server, squid() as proxy:
         client = FanvueClient(
             "token-of-anna",
             base_url=server.url,
             proxy=proxy.url,
-            ssl=trusting(authority),
+            ssl=TRUST,
             limits=Limits(CALLERS),
         )
         async with client:

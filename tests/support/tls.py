@@ -7,11 +7,10 @@ import ssl
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    import trustme
 
 
 # uvloop 0.23 forgets the socket of a connection that ends before its TLS begins. Python then closes
@@ -29,11 +28,14 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def serving(
-    authority: trustme.CA, host: str = "127.0.0.1", expires: datetime | None = None
-) -> ssl.SSLContext:
-    """Make the context of a server that this authority has certified."""
-    certificate = authority.issue_cert(host, not_after=expires)
+AUTHORITY = trustme.CA()
+TRUST = trusting(AUTHORITY)
+"""The context of a client that trusts it."""
+
+
+def serving(host: str = "127.0.0.1", *, expires: datetime | None = None) -> ssl.SSLContext:
+    """Make the context of a server that the authority has certified."""
+    certificate = AUTHORITY.issue_cert(host, not_after=expires)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)  # pyright: ignore[reportUnknownMemberType] - or pyOpenSSL's
     return context
