@@ -193,6 +193,7 @@ class _New:
         self._inbox = inbox
         self._positions = inbox._positions  # noqa: SLF001 - of this module
         self._chats: AsyncIterator[Chat] | None = None
+        self._listed_chat: Chat | None = None  # which was not looked into yet
         self._walked: datetime | None = None
         self._newest: datetime | None = None
         self._is_complete = True
@@ -208,8 +209,10 @@ class _New:
         await self._handled()
         while True:
             while self._waiting:
-                message = self._waiting.pop()
-                if not await self._positions.is_noted(message.uuid):
+                message = self._waiting[-1]
+                is_noted = await self._positions.is_noted(message.uuid)
+                self._waiting.pop()  # not before: a store that fails must not cost the message
+                if not is_noted:
                     self._given = message
                     return message
             await self._chat_read()
@@ -238,23 +241,31 @@ class _New:
             await self._inbox.prepare()
             self._walked = await self._positions.walked()
             self._chats = aiter(self._inbox._fanvue.chats.list())  # noqa: SLF001 - of this module
-        async for chat in self._chats:
-            at = chat.last_message_at
-            if at is None:
-                continue
-            if self._walked is not None and at < self._walked:
-                break
+        while (chat := await self._listed(self._chats)) is not None:
             # Of the first one alone: chats that come to the front meanwhile are not seen again.
-            self._newest = self._newest or at
+            self._newest = self._newest or chat.last_message_at
             position = await self._positions.of(chat)
             last = chat.last_message
-            if position is not None and last is not None and position[0] == last.uuid:
-                continue
-            if await self._read(chat, position):
+            is_known = position is not None and last is not None and position[0] == last.uuid
+            is_read = not is_known and await self._read(chat, position)
+            self._listed_chat = None
+            if is_read:
                 return True
         if self._newest is not None and self._is_complete and self._newest != self._walked:
             await self._positions.set_walked(self._newest)
         return False
+
+    async def _listed(self, chats: AsyncIterator[Chat]) -> Chat | None:
+        """Return the next chat that may hold something new; the same until it was looked into."""
+        while self._listed_chat is None:
+            chat = await anext(chats, None)
+            if chat is None:
+                return None
+            at = chat.last_message_at
+            if at is not None and self._walked is not None and at < self._walked:
+                return None
+            self._listed_chat = chat if at is not None else None
+        return self._listed_chat
 
     async def _read(self, chat: Chat, position: tuple[str, datetime] | None) -> bool:
         """Read what is new in a chat; False if that failed."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from fanvue_async.resources.chats import Chat
     from fanvue_async.stores import Entry
     from fanvue_async.testing import FakeFanvue
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -266,6 +269,73 @@ async def test_following_survives_transient_errors(
     assert seen == ["0", "1"]
     assert set(slept) == {5.0}
     assert "is tried again" in caplog.text
+
+
+class Unsteady(MemoryStore):
+    """A store of which one call fails when it has acted, or is cancelled before."""
+
+    def __init__(self, due: int, what: str) -> None:
+        super().__init__()
+        self._left, self._what = due, what
+
+    async def get(self, key: str) -> Entry | None:
+        """Read, if it is not the one."""
+        return self._failing(await super().get(key), is_due=self._is_due())
+
+    async def put(self, key: str, value: bytes, **options: object) -> str | None:
+        """Write, if it is not the one."""
+        is_due = self._is_due()
+        if is_due and self._what == "is cancelled":
+            self._failing(None, is_due=True)
+        return self._failing(await super().put(key, value, **options), is_due=is_due)  # type: ignore[arg-type]
+
+    def _is_due(self) -> bool:
+        self._left -= 1
+        return self._left == 0
+
+    def _failing(self, result: T, *, is_due: bool) -> T:
+        if is_due and self._what == "is cancelled":
+            raise asyncio.CancelledError
+        if is_due:
+            raise StoreError("the store is down")
+        return result
+
+
+@pytest.mark.parametrize("what", ["fails", "is cancelled"])
+@pytest.mark.parametrize("due", range(1, 25))
+async def test_a_moment_at_which_the_store_fails_loses_no_message(
+    fake: FakeFanvue, client: FanvueClient, due: int, what: str
+) -> None:
+    """Whichever of its calls it is, and also if whoever waits for a message is cancelled there."""
+    anna, bob = fans(fake, 2)
+    expected = ["anna 0", "anna 1", "bob 0", "bob 1"]
+    for text in expected:
+        fake.chats.receive(anna if "anna" in text else bob, text)
+    inbox = Inbox(client, store=Unsteady(due, what), name="unsteady")
+    looks = 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal looks
+        del seconds
+        looks += 1
+        if looks == 2:
+            expected.append("bob 2")
+            fake.chats.receive(bob, "bob 2")
+        if looks == 6:
+            raise LookupError
+
+    inbox._sleep = sleep
+    messages, seen = inbox.follow(), list[str | None]()
+
+    async def follow() -> None:
+        while True:
+            with suppress(asyncio.CancelledError):
+                seen.append((await anext(messages)).text)
+
+    with pytest.raises(LookupError):
+        await follow()
+
+    assert sorted(filter(None, seen)) == sorted(expected)
 
 
 async def test_following_ends_by_a_lasting_error(fake: FakeFanvue, inbox: Inbox) -> None:
