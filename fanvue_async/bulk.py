@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final, Generic, Literal, Self, TypeVar, get_args
 from urllib.parse import quote
@@ -296,14 +298,27 @@ class _Worker(Generic[T, V]):
         if state == _BEGUN and "unknown" in self._skipped:  # by a process that was killed
             await _write(self._store, mark, claim, "unknown")
             return Done(item, "unknown")
+        begun = documents.dump({"state": _BEGUN, "by": secrets.token_hex(8)})
         try:
-            if not await claim.write(documents.dump({"state": _BEGUN})):
+            if not await claim.write(begun):
                 return None
         except StoreError as error:
-            return Done(item, "postponed", error=error)
+            if state is None:
+                await _insist(partial(self._take_back, mark, claim, begun))
+            return Done(item, "postponed" if state is None else "unknown", error=error)
         done = await self._called(item, mark, claim)
+        if done.outcome == "postponed" and state is not None:  # what happened before is not known
+            done = attrs.evolve(done, outcome="unknown")
         await _write(self._store, mark, claim, done.outcome)
         return done
+
+    async def _take_back(self, mark: str, claim: Claim, begun: bytes) -> bool:
+        """Delete our mark of a call that was not made, if the store has it after all."""
+        entry = await self._store.get(mark)
+        if entry is not None and entry.value == begun:
+            claim.mark = entry
+            await claim.forget()
+        return True
 
     async def _called(self, item: T, mark: str, claim: Claim) -> Done[T, V]:
         try:
@@ -332,15 +347,24 @@ async def _write(store: Store, mark: str, claim: Claim, outcome: Outcome) -> Non
     A late ``done`` replaces the ``unknown`` that another wrote when the lease had ended.
     """
     value = documents.dump({"state": outcome})
+
+    async def write() -> bool:
+        if outcome == "postponed":
+            await claim.forget()
+            return True
+        if await claim.write(value):
+            return True
+        entry = claim.mark = await store.get(mark)
+        return entry is not None and (outcome != "done" or _state(entry) == outcome)
+
+    await _insist(write)
+
+
+async def _insist(step: Callable[[], Awaitable[bool]]) -> None:
+    """Take a step until it says that it is done, also over a store that fails for a while."""
     for _ in range(_WRITE_TRIES):
         with suppress(StoreError):
-            if outcome == "postponed":
-                await claim.forget()
-                return
-            if await claim.write(value):
-                return
-            entry = claim.mark = await store.get(mark)
-            if entry is not None and (outcome != "done" or _state(entry) == outcome):
+            if await step():
                 return
             continue
         await asyncio.sleep(_WRITE_PAUSE)

@@ -22,14 +22,16 @@ from fanvue_async import (
     bulk,
 )
 from fanvue_async.stores import MemoryStore, documents
-from fanvue_async.stores.claims import Claim, Lease
+from fanvue_async.stores.claims import LEASE, Claim, Lease
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
+    from fanvue_async import FanvueError
     from fanvue_async.stores import Entry
 
 NAME = "greeting"
+LOCKED = RateLimitError("later", status=429)
 
 
 @pytest.fixture
@@ -296,6 +298,16 @@ class Failing(MemoryStore):
             raise StoreError("down")
         return version
 
+    async def delete(self, key: str, **options: object) -> bool:
+        """Delete a mark, or fail."""
+        is_due = not key.startswith(LEASE) and self._is_due("delete")
+        if is_due and not self._after:
+            raise StoreError("down")
+        deleted = await super().delete(key, **options)  # type: ignore[arg-type]
+        if is_due:
+            raise StoreError("down")
+        return deleted
+
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(
@@ -326,6 +338,40 @@ async def test_a_store_that_fails(
         assert await bulk.progress(NAME, store=store) == bulk.Progress(done=1)
     await run([1], work, store)
     assert len(work.done) <= 1
+
+
+@pytest.mark.parametrize(
+    ("method", "calls", "error"),
+    [("put", {2}, None), ("delete", {1}, NotSentError("refused")), ("delete", {1, 2}, LOCKED)],
+)
+@pytest.mark.parametrize("after", [False, True])
+async def test_what_a_store_postponed_is_tried_by_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    method: str,
+    calls: set[int],
+    error: FanvueError | None,
+    after: bool,
+) -> None:
+    """No mark stays of what did not happen, whichever call of the store failed."""
+    monkeypatch.setattr(bulk, "_WRITE_PAUSE", 0.0)
+    store, errors = Failing(method, calls, after=after), [error]
+    work = Work(lambda _: errors.pop() if errors else None)
+    assert await run([1], work, store) == {1: "postponed"}
+    errors.clear()
+    assert await run([1], work, store) == {1: "done"}
+
+
+async def test_what_was_unknown_stays_so_when_its_repetition_is_postponed(
+    store: MemoryStore,
+) -> None:
+    """The first call may have happened, whatever became of the second."""
+    errors = [NotSentError("refused"), NoAnswerError("lost", maybe_processed=True)]
+    work = Work(lambda _: errors.pop() if errors else None)
+    assert await run([1], work, store) == {1: "unknown"}
+    assert await run([1], work, store, repeat_unknown=True) == {1: "unknown"}
+    assert await run([1], work, store) == {}
+    assert await run([1], work, store, repeat_unknown=True) == {1: "done"}
 
 
 @pytest.mark.parametrize("before", [True, False])

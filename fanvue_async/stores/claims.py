@@ -196,8 +196,10 @@ class Claim:
             StoreError: the store failed; the mark may be gone.
 
         """
-        mark, self.mark = self.mark, None
-        return mark is None or await self._store.delete(self._key, version=mark.version)
+        mark = self.mark
+        deleted = mark is None or await self._store.delete(self._key, version=mark.version)
+        self.mark = None
+        return deleted
 
     async def _take(self) -> bool:
         if not await self.lease.acquire():
