@@ -19,7 +19,7 @@ LEASE: Final = "lease:"
 # Parts of its life after which a lease is renewed: usually, and after a failure of the store.
 _RENEWED = 3
 _TRIED_AGAIN = 15
-_undoing: set[asyncio.Task[None]] = set()
+_running: set[asyncio.Task[None]] = set()
 
 
 class Lease:
@@ -77,7 +77,14 @@ class Lease:
         return self._version is not None and await self._write(self._version)
 
     async def release(self) -> None:
-        """Let others have the lease immediately; if the store fails, they have it when it ends."""
+        """Let others have the lease immediately; if the store fails, they have it when it ends.
+
+        A caller that is cancelled ends its waiting only.
+        """
+        if self._version is not None or self._unsure:
+            await _to_its_end(self._release())
+
+    async def _release(self) -> None:
         version, self._version = self._version, None
         try:
             if self._unsure:
@@ -92,15 +99,28 @@ class Lease:
         self._version, self._unsure = None, False
 
     @contextlib.asynccontextmanager
-    async def renewed(self) -> AsyncGenerator[None]:
-        """Renew the lease, which is held, while the block runs; release it when it ends."""
+    async def renewed(self) -> AsyncGenerator[list[Callable[[], Awaitable[None]]]]:
+        """Renew the lease, which is held, while the block runs; release it when it ends.
+
+        What the block adds to the list is done before the release. Neither is ended by cancels.
+        """
         renewing = asyncio.create_task(self._keep())
+        at_end: list[Callable[[], Awaitable[None]]] = []
         try:
-            yield
+            yield at_end
+        finally:
+            await _to_its_end(self._end(renewing, at_end))
+
+    async def _end(
+        self, renewing: asyncio.Task[None], at_end: list[Callable[[], Awaitable[None]]]
+    ) -> None:
+        try:
+            for step in at_end:
+                await step()
         finally:
             renewing.cancel()
             await asyncio.wait([renewing])
-            await self.release()
+            await self._release()
 
     async def _keep(self) -> None:
         pause = self._seconds / _RENEWED
@@ -220,13 +240,25 @@ async def _shielded(
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        undoing = asyncio.ensure_future(_undo(task, undo))
-        _undoing.add(undoing)
-        undoing.add_done_callback(_undoing.discard)
+        _kept(_undo(task, undo))
         raise
 
 
 async def _undo(task: asyncio.Task[bool], undo: Callable[[], Awaitable[None]]) -> None:
     await asyncio.wait([task])
-    task.exception()  # retrieved, and of no interest: the caller is gone
+    if not task.cancelled():
+        task.exception()  # retrieved, and of no interest: the caller is gone
     await undo()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await ``work``, which goes on if the caller is cancelled."""
+    await asyncio.shield(_kept(work))
+
+
+def _kept(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start ``work`` in a task that is not collected while it runs."""
+    task = asyncio.ensure_future(work)
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    return task

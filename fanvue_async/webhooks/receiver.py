@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from fanvue_async.errors import (
@@ -113,9 +114,9 @@ class Webhooks:
         if work is None:
             yield None
             return
-        async with work.claim.lease.renewed():
+        async with work.claim.lease.renewed() as at_end:
             yield event
-            await work.note(work.finish)
+            at_end.append(partial(work.note, work.finish))
 
     def aiohttp_handler(
         self,
@@ -179,8 +180,8 @@ class Webhooks:
     async def aclose(self, *, drain: float = 10.0) -> None:
         """Accept nothing more, and let running callbacks go on for up to ``drain`` seconds.
 
-        What has not ended then is cancelled; it stays in the store, for another process or the
-        next start.
+        What has not ended then is cancelled, and waited for 5 seconds more at most; it stays in
+        the store, for another process or the next start.
         """
         if not (is_number(drain) and drain >= 0):
             raise InvalidArgumentError("drain must be seconds, at least 0")

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from fanvue_async.errors import ClientStateError, ConfigurationError, StoreError, WebhookError
+from fanvue_async.log import PASSING
 from fanvue_async.log import logger as _logger
 from fanvue_async.webhooks.deliveries import Deliveries, Delivery, Work
 from fanvue_async.webhooks.events import Event
@@ -17,7 +18,9 @@ from fanvue_async.webhooks.reading import parse
 Callback: TypeAlias = Callable[[Event], Awaitable[object]]
 
 
+_CLOSED = "this Webhooks is closed"
 _AT_ONCE = 100  # stored deliveries that one process takes up and has not handled yet
+_PATIENCE = 5.0  # seconds that closing waits for a callback that was cancelled, and for the store
 
 
 class Worker:
@@ -28,7 +31,9 @@ class Worker:
         self._lease = lease
         self._callback: Callback | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._calls: set[asyncio.Task[None]] = set()
         self._resuming: asyncio.Task[None] | None = None
+        self._is_over = False  # whether callbacks are ended
         self.closed: bool = False
 
     def register(self, callback: Callback) -> None:
@@ -79,8 +84,7 @@ class Worker:
         taken = 0
         async for work in self._deliveries.waiting():
             delivery = await self._delivery_of(work)
-            if delivery is None or self.closed:
-                await work.claim.lease.release()
+            if delivery is None:
                 continue
             taken += 1
             self._spawn(self._resumed(work, delivery))
@@ -91,22 +95,29 @@ class Worker:
     def check(self) -> None:
         """Refuse to go on after `aclose`."""
         if self.closed:
-            raise ClientStateError("this Webhooks is closed")
+            raise ClientStateError(_CLOSED)
 
     async def aclose(self, drain: float) -> None:
         """Let what runs go on for ``drain`` seconds; what is left then stays stored."""
         self.closed = True
         if self._resuming is not None:
             self._resuming.cancel()  # the one task that does not end by itself
-        until = asyncio.get_running_loop().time() + drain
         try:
-            while self._tasks and (left := until - asyncio.get_running_loop().time()) > 0:
-                await asyncio.wait(self._tasks, timeout=left)
+            await self._wait(drain)
         finally:
-            for task in self._tasks:
-                task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+            self._is_over = True
+            for call in self._calls:  # their tasks go on, and note how they ended
+                call.cancel()
+        await self._wait(_PATIENCE)
+        for task in self._tasks:
+            task.cancel()
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait until nothing runs, so long at most."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self._tasks and (left := until - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -125,25 +136,32 @@ class Worker:
             await asyncio.sleep(self._lease)
 
     async def _delivery_of(self, work: Work) -> Delivery | None:
-        """Return what is left to do for a claimed event; None, also if the store fails."""
+        """Return what is left to do for a claimed event; if nothing is, give it back."""
+        delivery = None
         try:
             if work.done:  # its worker ended between two lines
                 await work.finish()
-                return None
-            return await work.kept()
+            elif not await work.is_paused():  # asked again: it may have failed before our claim
+                delivery = await work.kept()
         except StoreError as error:
             _logger.warning("A stored webhook delivery was left alone: %s", error)
-            return None
+        finally:
+            if delivery is None or self.closed:
+                await work.claim.lease.release()
+        return None if self.closed else delivery
 
     async def _take(self, event: Event, delivery: Delivery) -> None:
-        work = await self._deliveries.claim(event.id)
-        if work is None:
-            return
         try:
-            await work.keep(delivery)
-        except BaseException:
-            await work.claim.lease.release()
-            raise
+            work = await self._deliveries.claim(event.id)
+            if work is None:
+                return
+            try:
+                await work.keep(delivery)
+            except BaseException:
+                await work.claim.lease.release()
+                raise
+        except asyncio.CancelledError:  # by closing, which is no end of the request's own task
+            raise ClientStateError(_CLOSED) from None
         self._spawn(self._handle(work, delivery, event))
 
     async def _resumed(self, work: Work, delivery: Delivery) -> None:
@@ -158,9 +176,20 @@ class Worker:
     async def _handle(self, work: Work, delivery: Delivery, event: Event) -> None:
         """Run the callback under the renewed lease, and note how it ended."""
         async with work.claim.lease.renewed():
+            # In a task of its own, so that closing ends the callback and not the note.
+            calling = asyncio.create_task(self._call(event))
+            self._calls.add(calling)
+            calling.add_done_callback(self._calls.discard)
+            if self._is_over:
+                calling.cancel()
+            await asyncio.wait([calling])
+            if self._is_over and calling.cancelled():
+                return
             try:
-                await self._call(event)
-            except Exception:  # noqa: BLE001 - the application's, told below
+                calling.result()
+            except PASSING:
+                raise
+            except BaseException:  # noqa: BLE001 - the application's, told here
                 _logger.exception(
                     "The callback failed for webhook event %s and will be called again", event.id
                 )

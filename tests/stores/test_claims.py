@@ -157,6 +157,36 @@ async def test_a_lease_is_renewed_while_the_block_runs(store: _Store, clock: _Cl
     assert await other.acquire()
 
 
+@pytest.mark.parametrize("cancels", [1, 2, 3, 30])
+async def test_a_block_that_is_cancelled_again_and_again_gives_its_lease_back(
+    store: _Store, clock: _Clock, cancels: int
+) -> None:
+    """As anyio's scopes cancel: in each turn, until the task has ended."""
+    lease, ended = _lease(store, clock), list[str]()
+    await lease.acquire()
+
+    async def end() -> None:
+        await asyncio.sleep(0)
+        ended.append("before the release" if lease.remaining else "too late")
+
+    async def work() -> None:
+        async with lease.renewed() as at_end:
+            at_end.append(end)
+            await asyncio.Event().wait()
+
+    working = asyncio.create_task(work())
+    await _settle()
+    for _ in range(cancels):
+        working.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([working])
+    await _settle()
+
+    assert working.cancelled()
+    assert ended == ["before the release"]
+    assert await _lease(store, clock).acquire()
+
+
 async def test_a_lease_that_is_left_ends_by_itself(store: _Store, clock: _Clock) -> None:
     """It is neither renewed nor released."""
     lease = Lease(store, "job", seconds=30, clock=clock, sleep=clock.sleep)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
@@ -315,6 +315,129 @@ async def test_closing_lets_callbacks_end() -> None:
 
     assert len(seen.ids) == 20
     assert [key async for key in store.keys("webhooks:delivery:")] == []
+
+
+class SlowStore(MemoryStore):
+    """A store that takes a few turns of the loop."""
+
+    async def put(self, key: str, value: bytes, **options: Any) -> str | None:
+        """Write between two turns."""
+        await asyncio.sleep(0)
+        version = await super().put(key, value, **options)
+        await asyncio.sleep(0)
+        return version
+
+    async def get(self, key: str) -> Any:
+        """Read behind a turn."""
+        await asyncio.sleep(0)
+        return await super().get(key)
+
+
+@pytest.mark.parametrize("turns", range(16))
+async def test_closing_at_any_moment_loses_and_repeats_no_event(turns: int) -> None:
+    """What was acknowledged is handled once: before the end, or by the next start at once."""
+    store, seen = SlowStore(), Seen()
+    one, other = made(store), made(store)
+    async with over_asgi(one, seen) as send:
+        sending = asyncio.create_task(send(event()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await one.aclose(drain=0)
+        status, _ = await sending
+    other.asgi_app(seen)
+    assert await other.resume() == (status == 200 and not seen.ids)
+    await other.aclose()
+
+    assert seen.ids == ["evt_1"] * (status == 200)
+    assert [key async for key in store.keys("webhooks:delivery:")] == []
+
+
+class _Abort(BaseException):
+    """What is no Exception."""
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, _Abort])
+async def test_a_callback_may_raise_anything(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A CancelledError too, of something that the callback waited for: it is called again."""
+    store, errors = MemoryStore(), [error]
+
+    async def callback(_: Event) -> None:
+        if errors:
+            raise errors.pop()
+        seen.append(True)
+
+    seen: list[bool] = []
+    async with made(store, lease=0.02) as webhooks, over_asgi(webhooks, callback) as send:
+        assert (await send(event()))[0] == 200
+        await until(lambda: bool(seen))
+
+    assert "will be called again" in caplog.text
+
+
+async def test_a_callback_that_cannot_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for beyond a few seconds, and its event stays stored."""
+    monkeypatch.setattr("fanvue_async.webhooks.worker._PATIENCE", 0.01)
+    store, gate = MemoryStore(), asyncio.Event()
+
+    async def callback(_: Event) -> None:
+        with suppress(asyncio.CancelledError):
+            await gate.wait()
+        await gate.wait()
+
+    webhooks = made(store)
+    async with over_asgi(webhooks, callback) as send, asyncio.timeout(5):
+        assert (await send(event()))[0] == 200
+        await asyncio.sleep(0)
+        await webhooks.aclose(drain=0)
+    gate.set()
+
+    assert [key async for key in store.keys("webhooks:")] == ["webhooks:delivery:evt_1"]
+
+
+async def test_a_store_that_hangs_is_503_when_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing ends no task that is not its own."""
+    monkeypatch.setattr("fanvue_async.webhooks.worker._PATIENCE", 0.01)
+
+    class Hanging(MemoryStore):
+        async def put(self, key: str, value: bytes, **options: Any) -> str | None:
+            if "delivery" in key:
+                await asyncio.Event().wait()
+            return await super().put(key, value, **options)
+
+    webhooks = made(Hanging())
+    async with over_asgi(webhooks, Seen()) as send:
+        sending = asyncio.create_task(send(event()))
+        await asyncio.sleep(0.01)
+        await webhooks.aclose(drain=0)
+        assert (await sending)[0] == 503
+
+
+async def test_a_failure_between_a_look_and_a_claim_is_waited_out() -> None:
+    """The pause of an attempt that failed holds for whoever looked before it failed."""
+    store, seen = MemoryStore(), Seen(failures=1)
+    one, other = made(store), made(store)
+    other.asgi_app(seen)
+    async with over_asgi(one, seen) as send:
+        seen.gate.clear()
+        assert (await send(event()))[0] == 200
+        await until(lambda: bool(seen.begun))
+        get = store.get
+
+        async def slow(key: str) -> Any:
+            entry = await get(key)
+            store.get = get  # type: ignore[method-assign] # of this one object
+            seen.gate.set()
+            await until(lambda: not seen.failures)
+            await one.aclose()
+            return entry
+
+        store.get = slow  # type: ignore[method-assign] # likewise
+        assert await other.resume() == 0
+        await other.aclose()
+
+    assert seen.begun == ["evt_1"]
 
 
 async def test_what_closing_cut_off_is_taken_up_by_the_next_start() -> None:

@@ -211,6 +211,50 @@ async def test_a_store_that_fails_at_the_end_is_asked_again() -> None:
     assert store.left == 0
 
 
+class SlowStore(MemoryStore):
+    """A store that takes a few turns of the loop."""
+
+    async def put(self, key: str, value: bytes, **options: Any) -> str | None:
+        """Write between two turns."""
+        await asyncio.sleep(0)
+        version = await super().put(key, value, **options)
+        await asyncio.sleep(0)
+        return version
+
+    async def delete(self, key: str, **options: Any) -> bool:
+        """Delete behind a turn."""
+        await asyncio.sleep(0)
+        return await super().delete(key, **options)
+
+
+@pytest.mark.parametrize("cancels", [1, 2, 30])
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_cancel_at_any_moment_lets_no_event_be_handled_twice(
+    turns: int, cancels: int
+) -> None:
+    """Nor does it hold one up: what was not handled is free at once."""
+    store, handled = SlowStore(), 0
+    webhooks = made(store)
+
+    async def handle() -> None:
+        nonlocal handled
+        async with webhooks.receive(BODY, headers(BODY)) as event:
+            handled += event is not None
+
+    handling = asyncio.create_task(handle())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for _ in range(cancels):
+        handling.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([handling])
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await handle()
+
+    assert handled == 1
+
+
 async def test_a_store_that_stays_down_costs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     """The block ran, so nothing is raised; the event may be handled again."""
     async with made(FailingStore("event", 10_000), lease=0.2) as webhooks:
