@@ -105,6 +105,18 @@ def test_values_of_this_test_are_no_defaults(cls: type[errors.FanvueError]) -> N
     assert all(getattr(default, name) != getattr(filled, name) for name in attrs.fields_dict(cls))
 
 
+def test_an_error_that_was_told_nothing_claims_nothing() -> None:
+    """The defaults of the fields are what is true when nothing is known."""
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("operation", "cause", "body", "retry_after", "rate_limit", "request_id")
+    )
+    nothing |= {"message": "", "attempts": 0, "maybe_processed": False, "looked_for": False}
+    nothing |= {"from_api": True, "status": 0, "headers": {}}
+    assert vars(errors.APIError()) == nothing
+    assert vars(errors.InvalidRequestError()) == nothing | {"errors": ()}
+    assert vars(errors.VersionSunsetError()) == nothing | {"next_version": None}
+
+
 @every_error
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_every_error_pickles(cls: type[errors.FanvueError], protocol: int) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from functools import cached_property
 from importlib import metadata, resources
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -371,5 +373,7 @@ def test_the_dependencies_are_four() -> None:
     names = [re.split(r"[^\w-]", requirement)[0] for requirement in requirements]
 
     assert sorted(names) == ["aiohttp", "attrs", "msgspec", "tenacity"]
-    assert "aiohttp>=3.14.4" in requirements
+    # Before 3.14.3 a malformed answer read beyond a buffer of the parser (CVE-2026-69244).
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert "aiohttp>=3.14.4" in project["dependencies"]
     assert metadata.metadata("fanvue-async")["Requires-Python"] == ">=3.11"

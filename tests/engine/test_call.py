@@ -408,11 +408,15 @@ async def test_maybe_processed_says_whether_the_api_could_have_acted(
 
 
 @pytest.mark.parametrize("status", REFUSALS)
+@pytest.mark.parametrize("is_lost", [True, False])
 async def test_a_refusal_after_an_unknown_outcome_is_no_comfort(
-    client: FanvueClient, fake: FakeFanvue, status: int
+    client: FanvueClient, fake: FakeFanvue, status: int, *, is_lost: bool
 ) -> None:
-    """A 4xx says nothing about an earlier attempt whose answer was lost."""
-    fake.drop("request")
+    """A 4xx says nothing about an earlier attempt: its answer was lost, or 503 after the deed."""
+    if is_lost:
+        fake.drop("request")
+    else:
+        fake.reply(503)
     fake.reply(status)
 
     with pytest.raises(APIError) as caught:
@@ -458,22 +462,36 @@ async def test_what_never_left_after_an_unknown_outcome_may_have_been_processed(
 # Waits.
 
 
+@pytest.mark.parametrize("drawn", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize(
-    ("drawn", "waits"),
-    [(0.0, [0.0, 0.0, 0.0, 0.0]), (0.5, [0.25, 0.5, 1.0, 1.5]), (1.0, [0.5, 1.0, 2.0, 3.0])],
+    ("initial", "highest", "caps"),
+    [
+        (0.5, 8.0, [0.5, 1, 2, 4, 8, 8, 8, 8, 8]),
+        (1, 3, [1, 2, 3, 3]),
+        (0, 8, [0, 0, 0]),
+        (5, 2, [2, 2]),
+        (5, 0, [0, 0]),
+        (3_600, 3_600, [3_600] * 9),
+    ],
 )
-async def test_full_jitter(fake: FakeFanvue, drawn: float, waits: list[float]) -> None:
+async def test_full_jitter(
+    fake: FakeFanvue, initial: float, highest: float, caps: list[float], drawn: float
+) -> None:
     """Retry k waits a random part of wait_initial doubled k-1 times, of wait_max at the most."""
-    fake.reply(503, times=5)
+    attempts = len(caps) + 1
+    fake.reply(503, times=attempts)
     events: list[RetryEvent] = []
-    policy = RetryPolicy(max_attempts=5, wait_max=3.0)
+    policy = RetryPolicy(max_attempts=attempts, wait_initial=initial, wait_max=highest)
 
-    async with fake.client(retry=policy, on_retry=events.append) as client:
+    async with fake.client(retry=policy, on_retry=events.append, timeout=86_400) as client:
         noted = waits_of(client)
+        now = time.monotonic()
+        client._session.terms.pool.clockwork.clock = lambda: now
         client._session.terms.pool.clockwork.random = lambda: drawn
         with pytest.raises(ServerError):
             await client.chats.create(USER)
 
+    waits = [cap * drawn for cap in caps]
     assert [event.wait for event in events] == waits
     assert noted == [wait for wait in waits if wait]  # waiting for 0 s is not waiting
 
@@ -578,15 +596,20 @@ async def test_an_account_does_not_use_up_the_retries_of_another(fake: FakeFanvu
 
 
 async def test_retries_come_back_with_successes_and_with_time(fake: FakeFanvue) -> None:
-    """A success gives back a tenth of a retry, a minute ten."""
+    """A success gives back a tenth of a retry, a minute ten, and never more than there were."""
     now = float(int(time.monotonic()) + 1)  # so that floats add up
     async with fake.client(retry=RetryPolicy(max_attempts=2)) as client:
         client._session.terms.pool.clockwork.clock = lambda: now
+        for _ in range(20):
+            await client.chats.create(USER)
         fake.reply(503, times=201)
         assert await failing_calls(client, 101) == [2] * 100 + [1]
 
-        for _ in range(10):
+        for _ in range(9):
             await client.chats.create(USER)
+        fake.reply(503)
+        assert await failing_calls(client, 1) == [1]
+        await client.chats.create(USER)
         fake.reply(503, times=3)
         assert await failing_calls(client, 2) == [2, 1]
 

@@ -18,7 +18,6 @@ import aiohttp
 import pytest
 from support.failing import (
     collecting_garbage,
-    descriptors,
     error_of,
     failing_call,
 )
@@ -36,7 +35,6 @@ from support.raw_server import (
     receive,
     rst,
     segmentations,
-    soon,
 )
 from support.users import USER, user
 
@@ -175,9 +173,6 @@ async def test_an_error_body_is_not_waited_for_longer_than_a_second(
     assert len(server.requests) == 2
 
 
-# No HTTP
-
-
 # It left, and no answer came
 
 
@@ -212,27 +207,6 @@ async def test_a_large_body_is_sent_as_any_other(server: RawServer) -> None:
 
     (request,) = server.requests
     assert request.body == b'"%b"' % LARGE.encode()
-
-
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
-@pytest.mark.parametrize(
-    "steps",
-    [(hang,), (receive(100_000), hang), (receive(100_000), rst)],
-    ids=["not read at all", "read in part", "reset"],
-)
-async def test_a_large_body_that_is_not_read(server: RawServer, steps: tuple[Step, ...]) -> None:
-    """A part of a request is a request that may have been processed."""
-    before = descriptors()
-    server.play(*steps)
-    options = {"retry": RetryPolicy.never(), "timeout": Timeout(attempt=0.3)}
-    async with server.client(limits=Limits(max_connections=1), **options) as client:
-        with pytest.raises(NoAnswerError) as caught:
-            await client.request("PUT", "/x", json=LARGE)
-        await client.chats.create(USER)
-
-    assert await soon(lambda: descriptors() <= before + 1)  # the server's end stays open
-    assert (caught.value.attempts, caught.value.maybe_processed) == (1, True)
-    assert len(server.requests) == 1
 
 
 async def test_what_was_given_up_is_not_delivered_later() -> None:

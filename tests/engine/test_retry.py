@@ -1,58 +1,17 @@
-"""When a call is sent again, and at whose cost; that it is, test_call.py shows from outside."""
+"""What retries cost; when a call is sent again, test_call.py shows from outside."""
 
 from __future__ import annotations
-
-import math
-import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fanvue_async import RetryPolicy
-from fanvue_async.engine.retry import Quota, backoff
+from fanvue_async.engine.retry import Quota
 
 RETRIES = 100
 """What an account's quota holds; the pool's holds twice as much."""
 A_MINUTE = 10
 """Retries that come back to an account in 60 seconds."""
-
-
-@pytest.mark.parametrize(("retry", "cap"), [(1, 0.5), (3, 2.0), (5, 8.0), (10, 8.0)])
-def test_backoff_is_uniform_up_to_its_cap(retry: int, cap: float) -> None:
-    """Full jitter: 10,000 draws pass the test of Kolmogorov and Smirnov at 1 %."""
-    count = 10_000
-    source = random.Random(retry)  # noqa: S311 - chance, not a secret
-
-    draws = sorted(backoff(RetryPolicy(), retry, source.random) for _ in range(count))
-
-    assert draws[0] >= 0
-    assert draws[-1] <= cap
-    distance = max(
-        max((rank + 1) / count - draw / cap, draw / cap - rank / count)
-        for rank, draw in enumerate(draws)
-    )
-    assert distance < 1.63 / math.sqrt(count)
-
-
-@pytest.mark.parametrize(
-    ("initial", "highest", "caps"),
-    [
-        (0.5, 8.0, [0.5, 1, 2, 4, 8, 8, 8, 8, 8]),
-        (1, 3, [1, 2, 3, 3]),
-        (0, 8, [0, 0, 0]),
-        (5, 2, [2, 2]),
-        (5, 0, [0, 0]),
-        (86_400, 86_400, [86_400] * 9),
-    ],
-)
-def test_backoff_doubles_up_to_wait_max(initial: float, highest: float, caps: list[float]) -> None:
-    """Retry k waits at the most wait_initial * 2**(k-1), and never more than wait_max."""
-    policy = RetryPolicy(wait_initial=initial, wait_max=highest)
-
-    for retry, cap in enumerate(caps, start=1):
-        for drawn in (0.0, 0.25, 1.0):
-            assert backoff(policy, retry, lambda drawn=drawn: drawn) == cap * drawn  # type: ignore[misc] # a default is no argument
 
 
 class Clock:
@@ -72,20 +31,6 @@ def spend_all(quota: Quota) -> int:
     while quota.spend():
         count += 1
     return count
-
-
-def test_ten_successes_give_one_retry_back() -> None:
-    """A tenth for each, and never more than the quota holds."""
-    quota = Quota(Clock())
-    for _ in range(1_000):  # of a good day
-        quota.refund()
-    assert spend_all(quota) == RETRIES
-
-    for _ in range(9):
-        quota.refund()
-        assert not quota.spend()
-    quota.refund()
-    assert spend_all(quota) == 1
 
 
 @pytest.mark.parametrize("step", [60.1, 1.0])

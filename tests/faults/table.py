@@ -243,8 +243,9 @@ def early(name: str, status: int) -> Fault:
 
 
 STATUSES: dict[int, type[APIError]] = {
-    **dict.fromkeys((300, 301, 302, 303, 304, 307, 308), APIError),
-    **dict.fromkeys((402, 405, 406, 408, 411, 413, 415, 417, 418, 422, 425, 431, 451), APIError),
+    **dict.fromkeys((300, 301, 302, 303, 304, 307, 308, 399), APIError),
+    **dict.fromkeys((402, 405, 406, 407, 408, 411, 413, 415, 417, 418, 422), APIError),
+    **dict.fromkeys((425, 428, 431, 451, 499), APIError),
     400: BadRequestError,
     401: AuthenticationError,
     403: PermissionDeniedError,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MUTMUT = ("-m", "mutmut")
-_OTHER_TESTS = ("tests/resources/test_chats.py", "tests/mutants/check_survivors.py")
+_OTHER_TESTS = ("tests/resources/test_chats.py", "tests/engine/test_credentials.py")
 _PYTEST = ("-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider")
 _CAST = re.compile(r"cast\((?:None|\"[^\"]*\"),")
 
