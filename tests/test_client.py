@@ -503,21 +503,3 @@ def test_any_base_url_means_what_it_says() -> None:
             world.runner.run(client.aclose())
 
         check()
-
-
-async def _hook(_: object) -> None:
-    """Be no plain function."""
-
-
-class _Hook:
-    """No plain function either."""
-
-    async def __call__(self, _: object) -> None:
-        """Do nothing."""
-
-
-@pytest.mark.parametrize("hook", [5, "hook", _hook, _Hook()])
-def test_a_hook_that_cannot_be_called_is_refused(hook: Any) -> None:
-    """A coroutine would never be awaited, so it is refused at once."""
-    with pytest.raises(ConfigurationError, match="on_retry"):
-        FanvueClient("token", on_retry=hook)

@@ -27,6 +27,7 @@ from openapi_core.validation.response.exceptions import (
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from support.by_hand import GOOD_BODY, Answer, changed, send
 from support.judge import CONTRACT, Example, UndeclaredError, the_judge
+from support.stages import Provider
 from support.users import USER, user
 
 from fanvue_async import (
@@ -131,19 +132,8 @@ async def test_every_view_asks_as_documented() -> None:
 
 async def test_a_renewed_token_is_sent_as_documented() -> None:
     """The request with the old token and the one with the new are both documented ones."""
-
-    class Provider:
-        def __init__(self) -> None:
-            self.token = "old"
-
-        async def get_token(self) -> str:
-            return self.token
-
-        async def invalidate(self, token: str) -> None:
-            assert token == "old"
-            self.token = "new"
-
-    async with FakeFanvue(tokens=["new"]) as fake, fake.client(access_token=Provider()) as client:
+    provider = Provider("old", "new")
+    async with FakeFanvue(tokens=["new"]) as fake, fake.client(access_token=provider) as client:
         await client.chats.create(USER)
 
         assert len(fake.requests) == 2
@@ -232,23 +222,33 @@ async def test_a_success_without_a_body_is_not_allowed(
     [
         ({}, GOOD_BODY, 201),
         ({}, GOOD_BODY.upper().replace(b"USERUUID", b"userUuid"), 201),
-        ({"Authorization": None}, GOOD_BODY, 401),
-        ({"Authorization": "Bearer wrong"}, GOOD_BODY, 401),
-        ({"Authorization": "Basic fake-token"}, GOOD_BODY, 401),
-        ({"X-Fanvue-API-Version": None}, GOOD_BODY, 400),
-        ({"X-Fanvue-API-Version": "2099-01-01"}, GOOD_BODY, 400),
-        ({"X-Fanvue-API-Version": "2024-01-01"}, GOOD_BODY, 410),
         ({}, b'{"userUuid":"%s"}' % user(1).encode(), 400),  # not contactable
+        ({"Authorization": "bearer fake-token"}, GOOD_BODY, 201),  # RFC 9110, 11.1
+        *(
+            ({"Authorization": wrong}, GOOD_BODY, 401)
+            for wrong in (
+                *(None, "", "fake-token", "Bearer wrong", "Bearer FAKE-TOKEN", "Basic fake-token"),
+            )
+        ),
+        # Who is asked first, which version second.
+        ({"Authorization": None, "X-Fanvue-API-Version": None}, GOOD_BODY, 401),
+        *(
+            ({"X-Fanvue-API-Version": unknown}, GOOD_BODY, 400)
+            for unknown in (None, "", "latest", "2099-01-01", "2025-06-27", "2025-6-1")
+        ),
+        ({"X-Fanvue-API-Version": "2024-01-01"}, GOOD_BODY, 410),
+        ({"X-Fanvue-API-Version": "2025-06-25"}, GOOD_BODY, 410),
     ],
 )
 async def test_the_fake_answers_as_documented(
     changes: dict[str, str | None], body: bytes, status: int
 ) -> None:
-    """What the fake server says of itself, the contract declares."""
+    """What the fake server says of itself, the contract declares; what is refused does nothing."""
     async with FakeFanvue(not_contactable=[user(1)]) as fake:
         given = await send(fake.url, headers=changed(changes), body=body)
 
     assert given.status == status
+    assert bool(fake.chats) == (status == 201)
     JUDGE.check_answer(given)
 
 
@@ -277,7 +277,7 @@ async def test_the_fake_answers_as_documented(
 async def test_the_fake_accepts_the_bodies_that_the_contract_allows(
     fake: FakeFanvue, body: bytes
 ) -> None:
-    """The fake and the judge share no code, and agree on every body."""
+    """The fake and the judge share no code, and agree on every body; others make no chat."""
     given = await send(fake.url, body=body)
 
     (received,) = fake.requests
@@ -287,6 +287,7 @@ async def test_the_fake_accepts_the_bodies_that_the_contract_allows(
     except RequestBodyValidationError:
         expected = 400
     assert given.status == expected
+    assert bool(fake.chats) == (expected == 201)
     JUDGE.check_answer(given)
 
 

@@ -510,15 +510,6 @@ async def test_limits_of_a_borrowed_session_are_its_own(limits: Any) -> None:
             FanvueClient("token", session=session, limits=limits)
 
 
-@pytest.mark.parametrize(
-    ("option", "given"), [("session", "session"), ("session", 5), ("limits", 5), ("limits", {})]
-)
-def test_what_is_no_session_or_limits_is_refused(option: str, given: object) -> None:
-    """A mistaken setting is told when the client is made."""
-    with pytest.raises(ConfigurationError, match=f"{option} must be"):
-        FanvueClient("token", **{option: given})  # type: ignore[arg-type] # as users do
-
-
 async def test_a_closed_session_is_not_used(fake: FakeFanvue) -> None:
     """A borrowed session that its owner closed is refused, before and after the first call."""
     async with aiohttp.ClientSession() as session:

@@ -6,10 +6,11 @@ import asyncio
 import socket
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from support.by_hand import changed, connect, send
+from support.stages import until
 from support.users import USER, user
 
 from fanvue_async import (
@@ -22,10 +23,6 @@ from fanvue_async import (
     TransportError,
 )
 from fanvue_async.testing import DropAfter, FakeFanvue
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 RATE_LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 SOON = 2.0  # seconds in which what should take none is over on any machine
@@ -341,24 +338,6 @@ async def test_a_client_gets_through_cut_connections(
         assert USER in fake.chats
 
 
-@pytest.mark.parametrize("after", ["accept", "request", "headers"])
-async def test_a_client_sees_a_cut_as_no_usable_answer(after: DropAfter) -> None:
-    """One cut is one TransportError for a client that does not retry."""
-    async with FakeFanvue() as fake, fake.client(retry=RetryPolicy.never()) as client:
-        fake.drop(after)
-        with pytest.raises(TransportError) as caught:
-            await client.chats.create(USER)
-
-        assert caught.value.attempts == 1
-
-
-def test_another_place_to_cut_is_refused() -> None:
-    """What the fake could not mean is refused when it is asked for."""
-    after: Any = "body"
-    with pytest.raises(ValueError, match="'accept', 'request' or 'headers'"):
-        FakeFanvue().drop(after)
-
-
 async def test_a_delay_holds_the_answer_back() -> None:
     """A delayed request is answered late, as it would be; the next ones are not delayed."""
     async with FakeFanvue() as fake:
@@ -399,21 +378,6 @@ async def test_a_caller_who_gave_up_does_not_stop_the_server() -> None:
 
 
 @pytest.mark.usefixtures("no_leaks")
-async def test_a_delay_ends_with_the_server() -> None:
-    """Whoever waits for it gets no answer, and nothing of it goes on behind the fake."""
-    async with FakeFanvue() as fake, fake.client(retry=RetryPolicy.never()) as client:
-        fake.delay(30)
-        call = asyncio.create_task(client.chats.create(USER))
-        await until(lambda: len(fake.requests) == 1)
-        before = time.monotonic()
-        await fake.__aexit__(None, None, None)
-        with pytest.raises(NoAnswerError):
-            await call
-        assert time.monotonic() - before < SOON
-        await fake.__aenter__()
-
-
-@pytest.mark.usefixtures("no_leaks")
 @pytest.mark.parametrize("after", ["request", "headers"])
 async def test_a_cut_after_the_caller_left_is_harmless(after: DropAfter) -> None:
     """When there is no connection left to cut, nothing goes wrong in the server."""
@@ -426,12 +390,6 @@ async def test_a_cut_after_the_caller_left_is_harmless(after: DropAfter) -> None
         await asyncio.sleep(0.15)  # its timer is behind that of the delay
 
         assert (await send(fake.url)).status == 201
-
-
-def test_a_reply_has_one_body() -> None:
-    """Which of two bodies is sent must not be a guess."""
-    with pytest.raises(ValueError, match="not both"):
-        FakeFanvue().reply(200, json={}, body="x")
 
 
 # What is for one endpoint
@@ -498,14 +456,24 @@ async def test_a_cut_can_be_for_one_endpoint(fake: FakeFanvue, after: DropAfter)
             await client.request("GET", "/users/me")
 
 
-@pytest.mark.parametrize("on", ["", "/chats", "get /chats", "GET chats", "GET  /chats"])
-def test_an_endpoint_is_method_and_path(on: str) -> None:
-    """What could never be asked for is refused at once, and so is an endpoint at ``accept``."""
-    fake = FakeFanvue()
-    with pytest.raises(ValueError, match="a method and a path"):
-        fake.reply(500, on=on)
-    with pytest.raises(ValueError, match="leave out 'on'"):
-        fake.drop("accept", on="GET /chats")
+@pytest.mark.parametrize(
+    ("step", "arguments", "refusal"),
+    [
+        ("drop", {"after": "body"}, "'accept', 'request' or 'headers'"),
+        ("drop", {"after": "accept", "on": "GET /chats"}, "leave out 'on'"),
+        ("reply", {"status": 200, "json": {}, "body": "x"}, "not both"),
+        *(
+            ("reply", {"status": 500, "on": on}, "a method and a path")
+            for on in ("", "/chats", "get /chats", "GET chats", "GET  /chats")
+        ),
+    ],
+)
+def test_a_step_that_could_not_be_meant_is_refused(
+    step: str, arguments: dict[str, Any], refusal: str
+) -> None:
+    """When it is asked for, not when it is played."""
+    with pytest.raises(ValueError, match=refusal):
+        getattr(FakeFanvue(), step)(**arguments)
 
 
 # Connections that are refused
@@ -579,10 +547,3 @@ async def test_listeners_are_told(fake: FakeFanvue) -> None:
         ("message.read", fake.uuid),
         ("subscription.deactivated", fake.uuid),
     ]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something has come about in the fake."""
-    async with asyncio.timeout(SOON):
-        while not condition():  # noqa: ASYNC110 - a list tells nobody that it has grown
-            await asyncio.sleep(0)
