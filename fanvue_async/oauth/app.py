@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl as ssl_module
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -103,6 +103,7 @@ class OAuthApp:
         )
         self._tasks = Tasks()
         self._tokens: dict[str, AccountToken] = {}
+        self._closing: asyncio.Task[None] | None = None  # kept, so that it is not collected
 
     def sign_in(self, scopes: Iterable[str], *, account: str | None = None) -> SignIn:
         """Begin a sign-in: send the creator to its ``url``, and keep it on the server.
@@ -162,14 +163,11 @@ class OAuthApp:
         if account is not None:
             checked_account(account)
         self._client._session.terms.pool.start()  # noqa: SLF001 - of this package
-        finishing = self._tasks.start(lambda: self._connecting.finish(sign_in, code, account))
-        outcome = await asyncio.shield(finishing)
-        del finishing
-        if isinstance(outcome, BaseException):
-            raise outcome
-        connected = str(outcome)
-        if connected in self._tokens:
-            self._tokens[connected].forget()
+        return str(await self._finished(lambda: self._connect(sign_in, code, account)))
+
+    async def _connect(self, sign_in: SignIn, code: Secret, account: str | None) -> str:
+        connected = await self._connecting.finish(sign_in, code, account)
+        self._forget(connected)
         return connected
 
     def token(self, account: str) -> AccountToken:
@@ -189,7 +187,7 @@ class OAuthApp:
         """Forget an account, and ask the authorization server to end its grant.
 
         That it does is assumed: no official page describes it (RFC 7009). Nothing is raised if it
-        refuses.
+        refuses. A cancelled caller ends nothing.
 
         Returns:
             Whether the account was connected.
@@ -198,28 +196,49 @@ class OAuthApp:
             StoreError: the store failed.
 
         """
-        key = self._keys.grant(checked_account(account))
-        entry = await self._store.get(key)
-        if entry is None:
-            return False
-        await self._store.delete(key)
-        if account in self._tokens:
-            self._tokens[account].forget()
-        token = Secret(read(entry).refresh_token)
-        if token.reveal() is not None:
-            await self._endpoint.revoke(token)
-        return True
+        checked_account(account)
+        return bool(await self._finished(lambda: self._disconnect(account)))
+
+    async def _disconnect(self, account: str) -> bool:
+        key = self._keys.grant(account)
+        while (entry := await self._store.get(key)) is not None:
+            if not await self._store.delete(key, version=entry.version):
+                continue  # renewed in between, and the new pair is the one to end
+            self._forget(account)
+            token = Secret(read(entry).refresh_token)
+            if token.reveal() is not None:
+                await self._endpoint.revoke(token)
+            return True
+        return False
 
     async def aclose(self) -> None:
         """Refuse new exchanges, let those that have begun be stored, then close the connections.
 
-        Bounded by the time of one exchange and 5 seconds for the store.
+        Bounded by the time of one exchange and 5 seconds for the store. A cancelled caller ends its
+        waiting only.
         """
         self._renewals.closing = True
+        self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         try:
             await self._tasks.finish(self._renewals.pace.attempt + 5.0)
         finally:
             await self._client.aclose()
+
+    async def _finished(self, work: Callable[[], Awaitable[object]]) -> object:
+        """Await what goes on if the caller is cancelled."""
+        working = self._tasks.start(work)
+        outcome = await asyncio.shield(working)
+        del working
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def _forget(self, account: str) -> None:
+        if account in self._tokens:
+            self._tokens[account].forget()
 
     async def __aenter__(self) -> Self:
         self._client._session.terms.pool.start()  # noqa: SLF001 - of this package

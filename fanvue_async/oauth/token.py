@@ -31,6 +31,7 @@ class AccountToken:
         self._held: Held | None = None
         self._renewal: asyncio.Task[object] | None = None
         self._soft_after = 0.0
+        self._looks = 0  # how often the store had to be looked at anew, whatever a renewal has read
 
     async def get_token(self) -> str:
         """Return an access token that can be used now.
@@ -72,13 +73,19 @@ class AccountToken:
 
         if refusal := self._refusal():
             raise ClientStateError(refusal)
-        if self._held is not None and is_refused(self._held.grant.access_token):
-            self._held = None
+        self._forget_refused(is_refused)
         await self._renewals.refuse(self.account, is_refused)
+        self._forget_refused(is_refused)  # which was read again before the store knew of it
 
     def forget(self) -> None:
         """Look at the store before the token is used again."""
         self._held = None
+        self._looks += 1
+
+    def _forget_refused(self, is_refused: Callable[[str], bool]) -> None:
+        self._looks += 1
+        if self._held is not None and is_refused(self._held.grant.access_token):
+            self._held = None
 
     def __repr__(self) -> str:
         return f"<AccountToken {self.account!r}>"
@@ -93,8 +100,11 @@ class AccountToken:
         return self._renewal
 
     async def _renewed(self, *, soft: bool) -> None:
+        looks = self._looks
         try:
-            self._held = await self._renewals.renewed(self.account, self._held, soft=soft)
+            held = await self._renewals.renewed(self.account, self._held, soft=soft)
+            if looks == self._looks:
+                self._held = held
         except FanvueError:
             if not soft:  # the token is still good; if it is not when it expires, callers are told
                 raise

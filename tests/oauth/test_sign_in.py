@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from support.sign_ins import World
 
-    from fanvue_async.stores import Condition
+    from fanvue_async.stores import Condition, Entry
 
 _GOOD: dict[str, Any] = {
     "client_id": "fake-client",
@@ -369,6 +369,23 @@ async def test_a_store_that_fails_after_the_exchange(world: World, failing: str)
 # Their end
 
 
+class SlowStore(MemoryStore):
+    """A store that takes a few turns of the loop."""
+
+    async def get(self, key: str) -> Entry | None:
+        """Read before a turn."""
+        entry = await super().get(key)
+        await asyncio.sleep(0)
+        return entry
+
+    async def delete(self, key: str, **options: Any) -> bool:
+        """Delete between turns."""
+        await asyncio.sleep(0)
+        deleted = await super().delete(key, **options)
+        await asyncio.sleep(0)
+        return deleted
+
+
 async def test_an_account_is_disconnected(world: World) -> None:
     """It is forgotten everywhere, and its grant is ended where the server can do that."""
     app = await world.app()
@@ -380,6 +397,49 @@ async def test_an_account_is_disconnected(world: World) -> None:
     assert world.fake.oauth.grants[0].ended_by == "application"
     with pytest.raises(SignInRequiredError, match="is not connected"):
         await token.get_token()
+
+
+@pytest.mark.parametrize("turns", range(10, 40, 2))
+async def test_an_account_is_disconnected_during_a_renewal(world: World, turns: int) -> None:
+    """Nobody is given a token from then on, whatever the renewal comes to."""
+    world.store = SlowStore(_clock=world.clock)
+    app = await world.app()
+    token = await world.connected(app)
+    await token.get_token()
+    world.clock.now += 3_601
+    renewing = asyncio.create_task(token.get_token())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+    assert await app.disconnect("anna")
+
+    await asyncio.wait([renewing])
+    renewing.exception()
+    with pytest.raises(SignInRequiredError, match="is not connected"):
+        await token.get_token()
+
+
+async def test_a_pair_stored_during_a_disconnect_is_ended(world: World) -> None:
+    """It is the one that was deleted whose grant ends."""
+    app, other = await world.app(), await world.app()
+    await world.connected(app)
+    world.clock.now += 3_601
+    get = world.store.get
+
+    async def slow(key: str) -> Entry | None:
+        entry = await get(key)
+        world.store.get = get  # type: ignore[method-assign] # of this one object
+        await other.token("anna").get_token()
+        return entry
+
+    world.store.get = slow  # type: ignore[method-assign] # likewise
+    before = len(world.fake.requests)
+    assert await app.disconnect("anna")
+
+    ended = [each.body for each in world.fake.requests[before:] if "revoke" in each.path]
+    sent = [each.body for each in world.fake.requests[before:] if each.path == "/oauth2/token"]
+    used = parse_qs(sent[0].decode())["refresh_token"]
+    assert parse_qs(ended[0].decode())["token"] != used
 
 
 async def test_a_server_that_ends_no_grant(world: World) -> None:

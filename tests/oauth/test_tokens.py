@@ -26,7 +26,7 @@ from fanvue_async.oauth.endpoint import Hidden
 from fanvue_async.oauth.hook import Hook
 from fanvue_async.oauth.renewal import Tasks
 from fanvue_async.stores import ANY, Entry, MemoryStore
-from fanvue_async.stores.claims import LEASE
+from fanvue_async.stores.claims import LEASE, Lease
 
 if TYPE_CHECKING:
     from support.sign_ins import World
@@ -186,6 +186,28 @@ class _YieldingStore(MemoryStore):
         entry = await super().get(key)
         await asyncio.sleep(0)
         return entry
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_token_refused_during_a_renewal_is_not_given_again(
+    world: World, turns: int
+) -> None:
+    """Whatever the renewal, which leaves it to another process, had read by then."""
+    world.store = _YieldingStore(_clock=world.clock)
+    token = await world.connected(await world.app())
+    first = await token.get_token()
+    (key,) = [key async for key in world.store.keys("oauth:") if ":grant:" in key]
+    lease = Lease(world.store, key, seconds=15, clock=world.clock)
+    world.clock.now += 3_500
+    await lease.acquire()
+    assert await token.get_token() == first  # and a renewal begins in the background
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+    await token.invalidate(first)
+    await lease.release()
+
+    assert await token.get_token() != first
 
 
 async def test_two_who_are_refused_at_once(world: World) -> None:
@@ -472,6 +494,30 @@ async def test_closing_lets_an_exchange_be_stored(world: World) -> None:
     await app.aclose()
 
     renewed = await waiting
+    assert await (await world.app()).token("anna").get_token() == renewed
+    assert world.exchanges == 1
+
+
+@pytest.mark.parametrize("cancels", [1, 2, 30])
+async def test_closing_that_is_cancelled_lets_an_exchange_be_stored(
+    world: World, cancels: int
+) -> None:
+    """As closing does that is not cancelled; the connections are closed then."""
+    app = await world.app()
+    token = await world.connected(app)
+    world.clock.now += 3_601
+    world.fake.delay(0.1, on=_TOKEN)
+    waiting = asyncio.create_task(token.get_token())
+    await asyncio.sleep(0.05)
+
+    closing = asyncio.create_task(app.aclose())
+    await asyncio.sleep(0)
+    for _ in range(cancels):
+        closing.cancel()
+        await asyncio.sleep(0)
+
+    renewed = await waiting
+    await app.aclose()
     assert await (await world.app()).token("anna").get_token() == renewed
     assert world.exchanges == 1
 
