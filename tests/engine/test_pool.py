@@ -239,23 +239,6 @@ async def test_closing_waits_for_the_last_call() -> None:
         assert [type(call.exception()) for call in calls] == [ClientStateError] * 2
 
 
-async def test_a_cancelled_close_can_be_repeated() -> None:
-    """Whoever gives up waiting for the close may ask again, and the connections are closed."""
-    async with LoopServer() as server:
-        client = FanvueClient(provider := SlowToGiveUp(), base_url=server.url)
-        call = asyncio.create_task(client.chats.create(USER))
-        await until(lambda: provider.stuck)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await client.aclose()
-        provider.may_stop.set()
-
-        await client.aclose()
-
-        with pytest.raises(ClientStateError):
-            await call
-
-
 # Loops, threads and processes.
 
 

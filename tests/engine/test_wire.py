@@ -25,6 +25,9 @@ json_values = st.recursive(
 )
 
 
+PYTHON_BLANKS = "\v\f\x00\x1c\u0085\u00a0"
+
+
 @pytest.mark.parametrize(
     ("value", "content"),
     [
@@ -57,30 +60,14 @@ def test_loads_reads_what_dumps_writes(value: object) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b" ",
-        b"{",
-        b'{"message":"cu',
-        b"{'message':1}",
-        b'{"message":1,}',
-        b"[1] [2]",
-        b"<html>",
-        b"NaN",
-        b'{"message":NaN}',
-        b"[Infinity]",
-        b"[1e999]",
-        b"[-Infinity]",
-        b"nan",
-        b'"\xff"',
-        b'"\xc3',
-        '{"message":"ü"}'.encode("utf-16"),
+        *(b"", b" ", b"{", b'{"message":"cu', b"{'message':1}", b'{"message":1,}', b"[1] [2]"),
+        *(b"<html>", b"NaN", b'{"message":NaN}', b"[Infinity]", b"[1e999]", b"[-Infinity]", b"nan"),
+        *(b'"\xff"', b'"\xc3', '{"message":"ü"}'.encode("utf-16"), b"\xef\xbb\xbf{}", b'"\n"'),
         '{"message":"ü"}'.encode("latin-1"),
-        b"\xef\xbb\xbf{}",
-        b'"\n"',
-        b"9" * 5_000,
-        b"[" * 100_000,
-        b"[" * 100_000 + b"]" * 100_000,
-        b'{"a":' * 100_000,
+        *(b"9" * 5_000, b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000),
+        # What is blank to Python only
+        *(f"{blank}[5]".encode() for blank in PYTHON_BLANKS),
+        *(f"[5]{blank}".encode() for blank in PYTHON_BLANKS),
     ],
     ids=lambda content: repr(content[:20]),
 )
@@ -102,26 +89,13 @@ def test_loads_refuses_with_one_error(content: bytes) -> None:
         (b'{"a":1,"a":2}', {"a": 2}),
         ('{"message":"ü"}'.encode(), {"message": "ü"}),
         (b"[" * 100 + b"]" * 100, json.loads("[" * 100 + "]" * 100)),
+        *((f"{blank}[5]{blank}".encode(), [5]) for blank in " \t\n\r"),
     ],
-    ids=range(5),
+    ids=range(9),
 )
 def test_loads_reads_json_in_utf_8(content: bytes, value: object) -> None:
     """JSON as RFC 8259 has it is read, whitespace around it included."""
     assert wire.loads(content) == value
-
-
-@pytest.mark.parametrize("blank", [" ", "\t", "\n", "\r"], ids=ascii)
-def test_the_blanks_of_json_may_surround_a_document(blank: str) -> None:
-    """RFC 8259 has four of them, which mean nothing before and behind a value."""
-    assert wire.loads(f"{blank}[5]{blank}".encode()) == [5]
-
-
-@pytest.mark.parametrize("blank", ["\v", "\f", "\x00", "\x1c", "\u0085", "\u00a0"], ids=ascii)
-def test_other_blanks_are_no_json(blank: str) -> None:
-    """What is blank to Python only is refused, before a document and behind it."""
-    for text in (f"{blank}[5]", f"[5]{blank}"):
-        with pytest.raises(wire.MalformedBodyError):
-            wire.loads(text.encode())
 
 
 @settings(deadline=None)
@@ -146,33 +120,28 @@ def test_fields_and_items_are_empty_for_something_else() -> None:
     assert wire.items_of({}) is None
 
 
-_TEXTS = {
-    USER: True,
-    USER.upper(): True,
-    "00000000-0000-0000-0000-000000000000": True,
-    "": False,
-    " " + USER: False,
-    USER + "\n": False,
-    USER[:-1]: False,
-    USER + "0": False,
-    "g" + USER[1:]: False,
-    USER.replace("-", ""): False,
-    f"{{{USER}}}": False,
-    f"urn:uuid:{USER}": False,
-    # uuid.UUID reads these three as another user.
-    "+" + USER[1:]: False,
-    "0_" + USER[2:]: False,
-    USER[:9] + USER[9:].replace("-", "") + "---": False,
-    "3fa85f6-45717-4562-b3fc-2c963f66afa6": False,
-    "\u0663" + USER[1:]: False,
-    "\uff13" + USER[1:]: False,
-}
-
-
-@pytest.mark.parametrize(("text", "canonical"), _TEXTS.items(), ids=map(ascii, _TEXTS))
-def test_only_the_canonical_text_is_a_uuid(text: str, *, canonical: bool) -> None:
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (USER, USER),
+        (USER.upper(), USER),
+        ("00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000000"),
+        *((text, None) for text in ("", " " + USER, USER + "\n", USER[:-1], USER + "0")),
+        *((text, None) for text in ("g" + USER[1:], USER.replace("-", ""), f"{{{USER}}}")),
+        (f"urn:uuid:{USER}", None),
+        # uuid.UUID reads these three as another user.
+        ("+" + USER[1:], None),
+        ("0_" + USER[2:], None),
+        (USER[:9] + USER[9:].replace("-", "") + "---", None),
+        ("3fa85f6-45717-4562-b3fc-2c963f66afa6", None),
+        ("\u0663" + USER[1:], None),
+        ("\uff13" + USER[1:], None),
+    ],
+    ids=range(18),
+)
+def test_only_the_canonical_text_is_a_uuid(text: str, written: str | None) -> None:
     """A text that another reader would take for another user is none."""
-    assert wire.uuid_text(text) == (USER if text.lower() == USER else text if canonical else None)
+    assert wire.uuid_text(text) == written
 
 
 @settings(deadline=None, max_examples=300)

@@ -31,6 +31,8 @@ from support.raw_server import answer, head
 from support.users import USER
 
 from fanvue_async import (
+    APIError,
+    BadRequestError,
     DeadlineExceededError,
     DecodeError,
     FanvueClient,
@@ -85,6 +87,8 @@ KINDS = {
     "success, then closed": Kind(saying(_SUCCESS, then=Peer.fin), None),
     "500": Kind(saying(answer(500, b'{"error":"no"}', _JSON)), ServerError),
     "503, closed": Kind(saying(answer(503, b"", "Connection: close")), ServerError),
+    "302": Kind(saying(answer(302)), APIError),
+    "400": Kind(saying(answer(400)), BadRequestError),
     "404": Kind(saying(answer(404, b'{"message":"no"}', _JSON)), NotFoundError),
     "refused": Kind(succeed, NotSentError, is_there=False),
     "FIN": Kind(saying(then=Peer.fin), NoAnswerError),
