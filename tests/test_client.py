@@ -8,7 +8,7 @@ import re
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import attrs
@@ -476,30 +476,5 @@ def test_any_token_stays_in_its_header() -> None:
             for request in world.requests(call(token)):
                 assert request.headers.getall("Authorization") == [f"Bearer {token}"]
                 assert request.path == "/chats"
-
-        check()
-
-
-def test_any_base_url_means_what_it_says() -> None:
-    """A base URL is refused, or the requests go to the origin that every other parser reads."""
-    with World.create() as world:
-
-        @examples
-        @given(world.texts().map(world.fake.url.__add__) | world.texts().map("https://{}".format))
-        @example(f"{world.fake.url}/a%2Fb;c=@d/")
-        def check(base_url: str) -> None:
-            try:
-                client = FanvueClient("fake-token", base_url=base_url)
-            except ConfigurationError:
-                return
-            expected, url = urlsplit(base_url), client._session.terms.pool.origin.url("/chats")
-            assert (url.scheme, url.raw_host) == (expected.scheme, expected.hostname)
-            assert url.explicit_port == expected.port
-            assert url.raw_path == expected.path.rstrip("/") + "/chats"
-            assert (url.user, url.query_string, url.fragment) == (None, "", "")
-            if base_url.startswith(f"{world.fake.url}/") or base_url == world.fake.url:
-                (request,) = world.requests(client.chats.create(USER))
-                assert request.path == url.raw_path
-            world.runner.run(client.aclose())
 
         check()

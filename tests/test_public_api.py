@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from support.users import USER
 
 import fanvue_async
 from fanvue_async import (
@@ -335,27 +334,6 @@ def test_a_token_provider_is_a_protocol() -> None:
     assert TokenProvider.__annotations__ == {}
     members = {name for name in vars(TokenProvider) if not name.startswith("_")}
     assert members == {"get_token", "invalidate"}
-
-
-# One look at each of them at work
-
-
-async def test_the_first_job() -> None:
-    """The example of the documentation, and every public property beside it."""
-    async with FakeFanvue() as fake:
-        client = FanvueClient(fake.token, base_url=fake.url)
-        body = {"userUuid": USER}
-        async with client as fanvue:
-            assert fanvue is client
-            assert fanvue.rate_limit is None
-            created = await fanvue.chats.create(USER)
-            response = await fanvue.with_options(timeout=5).request("POST", "/chats", json=body)
-
-    assert isinstance(fanvue.chats, ChatsResource)
-    assert isinstance(created, CreatedChat)
-    assert isinstance(created.message, str)
-    assert isinstance(response, Response)
-    assert fake.chats == [USER, USER]
 
 
 # What is installed

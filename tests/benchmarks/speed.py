@@ -19,8 +19,6 @@ from benchmarks.calls import CONNECTIONS, CONTENDERS, NAIVE, RULER, SDK
 from benchmarks.spread import Spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from benchmarks.calls import Call, Contender
 
 _CORE = (SDK, NAIVE, RULER)
@@ -63,17 +61,8 @@ class Cell:
 
     def cpu_ratio(self, contender: Contender, base: Contender = NAIVE) -> Spread:
         """Sum up the ratios to ``base`` of the same round."""
-        return self._ratio(contender, base, lambda sample: sample.cpu)
-
-    def rate_ratio(self, contender: Contender, base: Contender = NAIVE) -> Spread:
-        """Sum up the ratios to ``base`` of the same round."""
-        return self._ratio(contender, base, lambda sample: sample.rate)
-
-    def _ratio(
-        self, contender: Contender, base: Contender, of: Callable[[Sample], float]
-    ) -> Spread:
         both = [m for m in self.rounds if contender in m and base in m]
-        return Spread.of([of(m[contender]) / of(m[base]) for m in both])
+        return Spread.of([m[contender].cpu / m[base].cpu for m in both])
 
     @property
     def is_fine(self) -> bool:

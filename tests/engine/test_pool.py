@@ -19,7 +19,6 @@ from support.stages import (
     CountingFake,
     LoopServer,
     StuckProvider,
-    answer,
     turns,
     until,
 )
@@ -117,18 +116,6 @@ async def test_an_idle_connection_expires(expiry: float, pause: float) -> None:
         await client.chats.create(USER)
 
         assert fake.connections == 2
-
-
-@pytest.mark.parametrize("unasked", [b"HTTP/1.1 2", b"HTTP/1.1 400 Bad Request\r\nX-Half: "])
-async def test_what_a_server_begins_to_say_unasked_is_in_nobodys_answer(unasked: bytes) -> None:
-    """Half a head on an idle connection does not become a part of the next answer's."""
-    async with LoopServer(answer(201)) as server, server.client() as client:
-        for _ in range(5):
-            created = await client.chats.create(USER)
-            assert created.message == "hello"
-            for transport in server.open:
-                transport.write(unasked)
-            await turns(5)
 
 
 async def test_a_server_that_speaks_first_is_not_asked_for_ever() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.pace import Clock
 
 from fanvue_async.engine.retry import Quota
 
@@ -12,17 +13,6 @@ RETRIES = 100
 """What an account's quota holds; the pool's holds twice as much."""
 A_MINUTE = 10
 """Retries that come back to an account in 60 seconds."""
-
-
-class Clock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
 
 
 def spend_all(quota: Quota) -> int:
@@ -78,7 +68,7 @@ def test_the_pool_caps_all_accounts_together() -> None:
 def test_no_order_of_events_gives_more_than_was_earned(events: list[str | float]) -> None:
     """At any time: no more than the quota, a tenth of the successes and what time brought."""
     clock = Clock()
-    quota = Quota(clock)
+    quota, started = Quota(clock), clock.now
     spent = refunded = 0
     for event in events:
         if event == "spend":
@@ -89,5 +79,5 @@ def test_no_order_of_events_gives_more_than_was_earned(events: list[str | float]
         elif isinstance(event, float):
             clock.now += event
 
-    assert spent <= RETRIES + refunded / 10 + A_MINUTE * (clock.now - 1000) / 60 + 1e-6
+    assert spent <= RETRIES + refunded / 10 + A_MINUTE * (clock.now - started) / 60 + 1e-6
     assert spend_all(quota) <= RETRIES

@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractResolver
 from faults.scale import ALONE, TOLERANCE, many, say
 from support.chaos_server import Peer, Request, Server, saying, succeed
 from support.raw_server import answer, head
+from support.stages import StuckProvider, until
 from support.tls import TRUST, serving
 from support.users import USER
 
@@ -82,36 +83,8 @@ async def _behave(peer: Peer, request: Request) -> None:
     await _BEHAVIOURS[request.path](peer, request)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Let time pass until the condition holds."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - most conditions are nobody's event
-            await asyncio.sleep(0.001)
-
-
 async def _for_ever(_: float = 0) -> None:
     await asyncio.Event().wait()
-
-
-class _Stuck:
-    """A provider of tokens that does not come back from one of its methods."""
-
-    def __init__(self, method: str) -> None:
-        self.waiting = 0
-        self._method = method
-
-    async def get_token(self) -> str:
-        await self._wait_in("get_token")
-        return TOKEN
-
-    async def invalidate(self, token: str) -> None:
-        del token
-        await self._wait_in("invalidate")
-
-    async def _wait_in(self, method: str) -> None:
-        if method == self._method:
-            self.waiting += 1
-            await _for_ever()
 
 
 @attrs.frozen
@@ -161,7 +134,7 @@ async def calls_in_all_phases() -> AsyncGenerator[Stage]:
             await _for_ever()
 
         pool.clockwork.sleep = sleep
-        providers = {"token": _Stuck("get_token"), "invalidate": _Stuck("invalidate")}
+        providers = {name: StuckProvider(name, TOKEN) for name in ("token", "invalidate")}
         stage = Stage(server, client, {})
 
         async def start(phase: str, is_reached: Callable[[], bool]) -> None:
@@ -180,8 +153,8 @@ async def calls_in_all_phases() -> AsyncGenerator[Stage]:
 
         async with client:
             await start("back-off", lambda: len(slept) == EACH)
-            await start("invalidate", lambda: providers["invalidate"].waiting == EACH)
-            await start("token", lambda: providers["token"].waiting == EACH)
+            await start("invalidate", lambda: providers["invalidate"].stuck == EACH)
+            await start("token", lambda: providers["token"].stuck == EACH)
             await start("upload", shown(3))
             await start("headers", shown(4))
             await start("body", shown(5))

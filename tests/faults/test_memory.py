@@ -27,6 +27,7 @@ from benchmarks import TESTS
 from benchmarks.server import running
 from faults.scale import TOLERANCE, many, say
 from support.chaos_server import Peer, Server, saying, succeed
+from support.pace import Clock, no_time
 from support.raw_server import answer, head
 from support.users import USER
 
@@ -125,20 +126,6 @@ KINDS = {
 }
 
 
-class _HurriedClock:
-    """A clock by which so much time is between two calls that there is always quota."""
-
-    def __init__(self) -> None:
-        self.now = time.monotonic()
-
-    def __call__(self) -> float:
-        return self.now
-
-
-async def _no_time(_: float) -> None:
-    """Wait for a retry without waiting."""
-
-
 @pytest.fixture
 def uncollected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Switch off the garbage collector, and logging, whose records pytest keeps."""
@@ -207,11 +194,11 @@ async def test_calls_leave_nothing_to_the_garbage_collector(kind: str) -> None:
         else:
             stack.callback(server.close)
         client = FanvueClient(TOKEN, base_url=server.url, timeout=how.timeout, retry=how.retry)
-        client._session.terms.pool.clockwork.clock = clock = _HurriedClock()
-        client._session.terms.pool.clockwork.sleep = _no_time
+        client._session.terms.pool.clockwork.clock = clock = Clock()
+        client._session.terms.pool.clockwork.sleep = no_time
 
         async def call() -> None:
-            clock.now += 600
+            clock.now += 600  # so that there is always quota
             try:
                 async with asyncio.timeout(how.patience):
                     await client.chats.create(USER)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import aiohttp
 import pytest
 from faults.scale import ALONE, many, say
 from support.chaos_server import Peer, Request, Server, saying, succeed
+from support.pace import Clock, no_time
 from support.raw_server import answer
 from support.users import user
 
@@ -34,28 +34,13 @@ OUTAGES: dict[str, tuple[Behaviour, type[FanvueError]]] = {
 }
 
 
-class Clock:
-    """A clock that only goes when it is told to, so that no quota comes back by itself."""
-
-    def __init__(self) -> None:
-        self.now = float(int(time.monotonic()))  # whole, or five minutes may be a bit less
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
-
-
-async def _no_time(_: float) -> None:
-    """Wait for a retry without waiting."""
-
-
 def client_on(
     server: Server, session: aiohttp.ClientSession | None = None
 ) -> tuple[FanvueClient, Clock]:
     """Make a client that never waits, and the clock that it goes by."""
     client, clock = FanvueClient("outage-token", base_url=server.url, session=session), Clock()
     client._session.terms.pool.clockwork.clock = clock
-    client._session.terms.pool.clockwork.sleep = _no_time
+    client._session.terms.pool.clockwork.sleep = no_time
     return client, clock
 
 

@@ -1,9 +1,10 @@
-"""Times for tests that a busy machine does not break."""
+"""Clocks, waits and times for tests that a busy machine does not break."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 _PACES = (1, 5, 25)
+
+
+class Clock:
+    """A clock that only goes when it is told to, ahead of the real one by less than a second."""
+
+    def __init__(self) -> None:
+        self.now = float(int(time.monotonic()) + 1)  # whole, so that floats add up
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+async def no_time(_: float) -> None:
+    """Wait for a retry without waiting."""
 
 
 def paced(

@@ -40,6 +40,7 @@ from aiohttp import http_parser
 from multidict import CIMultiDict
 
 from fanvue_async import FanvueClient
+from support.pace import no_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -284,7 +285,7 @@ class RawServer:
 
         """
         client = FanvueClient(TOKEN, base_url=options.pop("base_url", self.url), **options)
-        client._session.terms.pool.clockwork.sleep = _no_time
+        client._session.terms.pool.clockwork.sleep = no_time
         return client
 
     def __enter__(self) -> Self:
@@ -363,10 +364,6 @@ async def soon(is_true: Callable[[], bool]) -> bool:
             return True
         await asyncio.sleep(0.005)
     return False
-
-
-async def _no_time(_: float) -> None:
-    """Wait for a retry without waiting."""
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import attrs
 
 from fanvue_async import CreatedChat, FanvueClient, Limits
 from fanvue_async.testing import FakeFanvue
+from support.pace import no_time
 from support.users import USER
 
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ async def turns(count: int) -> None:
     """Let the loop turn that often."""
     for _ in range(count):
         await asyncio.sleep(0)
-
-
-async def no_time(_: float) -> None:
-    """Wait for a retry without waiting."""
 
 
 def waits_of(client: FanvueClient) -> list[float]:
@@ -237,7 +234,8 @@ class StuckProvider:
     def __init__(self, phase: str, token: str = TOKEN) -> None:
         self._phase = phase
         self._token = token
-        self.stuck = False
+        self.stuck = 0
+        """How many calls of it do not come back."""
 
     async def get_token(self) -> str:
         """Give a token."""
@@ -251,7 +249,7 @@ class StuckProvider:
 
     async def _wait_in(self, phase: str) -> None:
         if phase == self._phase:
-            self.stuck = True
+            self.stuck += 1
             await asyncio.Event().wait()
 
 
