@@ -24,6 +24,7 @@ from urllib.parse import quote
 import attrs
 
 from fanvue_async import errors
+from fanvue_async.engine.cancels import cancels
 from fanvue_async.errors import FanvueError, InvalidArgumentError, StoreError
 from fanvue_async.stores import Entry, Store, documents
 from fanvue_async.stores.claims import Claim
@@ -327,7 +328,7 @@ class _Worker(Generic[T, V]):
             return Done(item, _outcome(error), error=error)
         except BaseException as error:  # a bug, or a cancel: nobody knows how far the call came
             await _write(self._store, mark, claim, "unknown")
-            if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
+            if isinstance(error, asyncio.CancelledError) and not cancels():
                 return Done(item, "unknown", error=error)  # of something that the call waited for
             raise
 
@@ -397,12 +398,6 @@ class _Source(Generic[T]):
             return await anext(self._later, _End.END)
         assert self._now is not None
         return next(self._now, _End.END)
-
-
-def _is_cancelled() -> bool:
-    """Return whether somebody asked the current task to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _kept(coroutine: Any) -> asyncio.Task[Any]:

@@ -21,13 +21,17 @@ import asyncpg
 from fanvue_async import StoreError
 from fanvue_async.stores import ABSENT, ANY, Condition, Entry
 
-# "C" compares text byte by byte, so that a prefix is a range of the primary key.
-TABLE = """CREATE TABLE IF NOT EXISTS fanvue_entries (
-    key text COLLATE "C" PRIMARY KEY,
-    value bytea NOT NULL,
-    version text NOT NULL,
-    expires_at timestamptz
-)"""
+# "C" compares text byte by byte, so that a prefix is a range of the primary key. The lock lets
+# one process after the other look: IF NOT EXISTS alone fails when several start together.
+TABLE = """DO $$ BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('fanvue_entries'));
+    CREATE TABLE IF NOT EXISTS fanvue_entries (
+        key text COLLATE "C" PRIMARY KEY,
+        value bytea NOT NULL,
+        version text NOT NULL,
+        expires_at timestamptz
+    );
+END $$"""
 # One clock for everybody: that of the database, and of the statement, not of its transaction.
 LIVE = "(expires_at IS NULL OR expires_at > clock_timestamp())"
 EXPIRES = "clock_timestamp() + make_interval(secs => $4::float8)"

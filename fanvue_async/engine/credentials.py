@@ -11,6 +11,7 @@ from typing import Any, NoReturn, Protocol
 
 from multidict import CIMultiDict, istr
 
+from fanvue_async.engine.cancels import cancels
 from fanvue_async.engine.failures import Failure
 from fanvue_async.errors import ConfigurationError, TokenError
 
@@ -152,11 +153,11 @@ class Credential:
     async def fetch(self) -> Bearer | Failure:
         """Ask the provider for its token, again if something other than this call cancelled it."""
         for _ in range(2):
-            cancels = _cancels()
+            known = cancels()
             try:
                 return await self._ask()
             except asyncio.CancelledError:
-                if _cancels() > cancels:
+                if cancels() > known:
                     raise
         return _CANCELLED
 
@@ -174,22 +175,13 @@ class Credential:
         """Tell the provider that the API rejected its token."""
         assert self._provider is not None
         telling: Any = self._provider.invalidate(refused.token)
-        cancels = _cancels()
+        known = cancels()
         try:
             if inspect.isawaitable(telling):
                 await telling
         except asyncio.CancelledError:
-            if _cancels() > cancels:
+            if cancels() > known:
                 raise
-
-
-def _cancels() -> int:
-    """Count the cancels that somebody asked this task for, the call's own included.
-
-    Others come out of something that calls share, such as a refresh that one of them ended.
-    """
-    task = asyncio.current_task()
-    return task.cancelling() if task is not None else 0
 
 
 def _plain_method(provider: Any) -> str | None:

@@ -12,6 +12,7 @@ import aiohttp
 
 from fanvue_async import config
 from fanvue_async.client import FanvueClient
+from fanvue_async.engine.cancels import to_its_end
 from fanvue_async.engine.credentials import Secret
 from fanvue_async.errors import ConfigurationError
 from fanvue_async.oauth import sign_in as browser
@@ -103,7 +104,6 @@ class OAuthApp:
         )
         self._tasks = Tasks()
         self._tokens: dict[str, AccountToken] = {}
-        self._closing: asyncio.Task[None] | None = None  # kept, so that it is not collected
 
     def sign_in(self, scopes: Iterable[str], *, account: str | None = None) -> SignIn:
         """Begin a sign-in: send the creator to its ``url``, and keep it on the server.
@@ -218,8 +218,7 @@ class OAuthApp:
         waiting only.
         """
         self._renewals.closing = True
-        self._closing = asyncio.create_task(self._close())
-        await asyncio.shield(self._closing)
+        await to_its_end(self._close())
 
     async def _close(self) -> None:
         try:

@@ -13,6 +13,7 @@ from yarl import URL
 
 from fanvue_async.engine import wire
 from fanvue_async.engine.call import Call
+from fanvue_async.engine.cancels import cancels
 from fanvue_async.engine.operation import Request
 from fanvue_async.errors import InvalidArgumentError, ProtocolError
 from fanvue_async.log import PASSING
@@ -34,6 +35,7 @@ _LEAST_PART = 5 * 1024 * 1024  # what the store wants of all parts but the last
 _PART = 8 * 1024 * 1024
 _MAX_PARTS_OF_OURS = 100  # each costs a call of the rate limit
 _NAME = "PUT (part of an upload)"
+_CUT_SHORT = "source was cancelled by something other than the upload"
 _CHANGED = "source changed while it was read"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _UNBOUNDED = 24 * 3600.0  # seconds of a part: what bounds it is progress
@@ -194,6 +196,11 @@ class Parts:
                 piece = await anext(stream)
             except StopAsyncIteration:
                 break
+            except asyncio.CancelledError:
+                if cancels():
+                    raise
+                # A task group would take it for the end of its task, and the rest for all there is.
+                raise InvalidArgumentError(_CUT_SHORT) from None
             if not isinstance(piece, bytes | bytearray | memoryview):
                 raise InvalidArgumentError("source must give bytes")
             self._rest += piece
@@ -243,16 +250,16 @@ class Transfer:
         self._progress = progress
         self._sent: dict[int, int] = {}
         self._done: list[UploadPart] = []
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     async def run(self) -> list[UploadPart]:
         """Send everything.
 
         Raises:
-            Exception: the first error of a part, when all other parts have been given up.
+            BaseException: the first error of a part, when all other parts have been given up.
 
         """
-        with suppress(ExceptionGroup):  # the first error is kept
+        with suppress(BaseExceptionGroup):  # the first error is kept
             async with asyncio.TaskGroup() as group:
                 for _ in range(_IN_FLIGHT):
                     group.create_task(self._work())
@@ -269,7 +276,9 @@ class Transfer:
         try:
             while (part := await self._parts.next(buffer)) is not None:
                 await self._send(*part)
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
             self._error = self._error or error
             raise
 

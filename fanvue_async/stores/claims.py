@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, Final
 
+from fanvue_async.engine.cancels import kept, to_its_end
 from fanvue_async.errors import StoreError
 from fanvue_async.log import logger as _logger
 from fanvue_async.stores import ABSENT, Condition, Entry, Store
@@ -19,7 +20,6 @@ LEASE: Final = "lease:"
 # Parts of its life after which a lease is renewed: usually, and after a failure of the store.
 _RENEWED = 3
 _TRIED_AGAIN = 15
-_running: set[asyncio.Task[None]] = set()
 
 
 class Lease:
@@ -82,7 +82,7 @@ class Lease:
         A caller that is cancelled ends its waiting only.
         """
         if self._version is not None or self._unsure:
-            await _to_its_end(self._release())
+            await to_its_end(self._release())
 
     async def _release(self) -> None:
         version, self._version = self._version, None
@@ -109,7 +109,7 @@ class Lease:
         try:
             yield at_end
         finally:
-            await _to_its_end(self._end(renewing, at_end))
+            await to_its_end(self._end(renewing, at_end))
 
     async def _end(
         self, renewing: asyncio.Task[None], at_end: list[Callable[[], Awaitable[None]]]
@@ -240,7 +240,7 @@ async def _shielded(
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        _kept(_undo(task, undo))
+        kept(_undo(task, undo))
         raise
 
 
@@ -249,16 +249,3 @@ async def _undo(task: asyncio.Task[bool], undo: Callable[[], Awaitable[None]]) -
     if not task.cancelled():
         task.exception()  # retrieved, and of no interest: the caller is gone
     await undo()
-
-
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await ``work``, which goes on if the caller is cancelled."""
-    await asyncio.shield(_kept(work))
-
-
-def _kept(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Start ``work`` in a task that is not collected while it runs."""
-    task = asyncio.ensure_future(work)
-    _running.add(task)
-    task.add_done_callback(_running.discard)
-    return task

@@ -319,9 +319,14 @@ class _File:
         if self._connection is None:
             with suppress(FileExistsError):
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _MODE))
-            self._connection = sqlite3.connect(self._path, isolation_level=None)
-            self._prepare(until)
+            # Before it is opened: if it is replaced in between, the next call opens the new one.
             self._identity = _identity(self._path)
+            self._connection = sqlite3.connect(self._path, isolation_level=None)
+            try:
+                self._prepare(until)
+            except BaseException:
+                self.close()
+                raise
         self._wait_until(until)
 
     def _wait_until(self, until: float) -> None:

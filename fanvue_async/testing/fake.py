@@ -166,8 +166,10 @@ class FakeFanvue(Account, ScriptedServer):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.webhooks.aclose()
-        await super().__aexit__(exc_type, exc_value, traceback)
+        try:
+            await self.webhooks.aclose()
+        finally:
+            await super().__aexit__(exc_type, exc_value, traceback)
 
     async def deliver(
         self,

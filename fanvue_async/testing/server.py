@@ -11,6 +11,7 @@ from contextlib import suppress
 from aiohttp import web
 from multidict import CIMultiDict
 
+from fanvue_async.engine.cancels import to_its_end
 from fanvue_async.testing.exchange import ReceivedRequest, Reply
 from fanvue_async.testing.script import REFUSALS, Drop, HangUp, Script
 
@@ -54,7 +55,10 @@ class Server:
         self.address = self._listener.sockets[0].getsockname()[:2]
 
     async def stop(self) -> None:
-        """End all connections, and what still waits in a delay."""
+        """End all connections, and what still waits in a delay, whatever is cancelled meanwhile."""
+        await to_its_end(self._stop())
+
+    async def _stop(self) -> None:
         assert self._listener is not None
         assert self._server is not None
         assert self.address is not None

@@ -359,6 +359,31 @@ async def test_bad_arguments_are_refused(arguments: dict[str, Any], expected: st
         assert site.completed == []
 
 
+class _Abort(BaseException):
+    """What is no Exception."""
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    # The first comes out of a task that it shares with others, say.
+    [(asyncio.CancelledError, InvalidArgumentError), (_Abort, _Abort), (LookupError, LookupError)],
+)
+async def test_an_iterator_that_raises_ends_the_upload(
+    error: type[BaseException], raised: type[BaseException]
+) -> None:
+    """What it gave until then is not taken for all of it."""
+
+    async def cut() -> AsyncIterator[bytes]:
+        yield CONTENT[: 2 * PART]
+        raise error
+
+    async with UploadSite(part_size=PART) as site, site.client() as client:
+        with pytest.raises(raised) as caught:
+            await client.media.upload(cut(), name="clip.mp4", media_type="video")
+        assert site.completed == []
+    assert notes(caught.value) == BEGUN
+
+
 async def test_an_iterator_must_give_bytes() -> None:
     """Text is not sent as if it were a file."""
 

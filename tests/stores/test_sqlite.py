@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -107,6 +107,31 @@ async def test_a_file_deleted_under_the_store_is_made_anew(path: Path, store: SQ
     await store.put("key", b"2")
     async with SQLiteStore(path) as other:
         entry = await other.get("key")
+    assert entry is not None
+    assert entry.value == b"2"
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_file_replaced_while_it_is_opened_is_opened_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, late: bool
+) -> None:
+    """Whether its path or its content is looked at first, they are those of one file."""
+    connect = sqlite3.connect
+
+    def slow(name: Path, **options: Any) -> sqlite3.Connection:
+        monkeypatch.undo()
+        early = None if late else connect(name, **options)
+        path.rename(path.with_suffix(".old"))  # else the new one may get the old one's number
+        path.touch(0o600)
+        connection: sqlite3.Connection = early or connect(name, **options)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", slow)
+    async with SQLiteStore(path) as store, SQLiteStore(path) as other:
+        with suppress(StoreError):
+            await store.put("lost", b"1")
+        await other.put("key", b"2")
+        entry = await store.get("key")
     assert entry is not None
     assert entry.value == b"2"
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from support.leaks import shown_by
@@ -37,13 +37,21 @@ async def _redis_store(server: RedisServer) -> AsyncGenerator[RedisStore]:
 
 @asynccontextmanager
 async def _postgres_store(url: str) -> AsyncGenerator[Store]:
+    async with _postgres_pool(url) as pool:
+        yield await _made_on(pool)
+
+
+def _postgres_pool(url: str) -> Any:
     asyncpg = pytest.importorskip(
         "asyncpg", reason="what requirements-docs.txt lists is not installed"
     )
+    return asyncpg.create_pool(url, min_size=1, max_size=8)
+
+
+async def _made_on(pool: Any) -> Store:
     from postgres_store import PostgresStore  # noqa: PLC0415 - imports asyncpg
 
-    async with asyncpg.create_pool(url, min_size=1, max_size=8) as pool:
-        yield await PostgresStore.create(pool)
+    return await PostgresStore.create(pool)
 
 
 # The protocol
@@ -67,6 +75,14 @@ async def test_redis_keeps_the_protocol(redis: RedisServer) -> None:
 async def test_postgres_keeps_the_protocol(postgres: str) -> None:
     """The recipe over PostgreSQL passes the check."""
     await check_store(lambda: _postgres_store(postgres))
+
+
+async def test_postgres_is_set_up_by_many_at_once(postgres: str) -> None:
+    """Processes that start together make one table (what PostgreSQL itself does not promise)."""
+    async with _postgres_pool(postgres) as pool:
+        for _ in range(10):
+            await pool.execute("DROP TABLE IF EXISTS fanvue_entries")
+            await asyncio.gather(*(_made_on(pool) for _ in range(8)))
 
 
 async def test_keys_and_expiries_that_no_store_takes(tmp_path: Path, redis: RedisServer) -> None:

@@ -119,6 +119,25 @@ async def test_it_ends_at_once_with_connections_open(state: str) -> None:
 
 
 @pytest.mark.usefixtures("no_leaks")
+@pytest.mark.parametrize("cancels", [1, 2, 30])
+async def test_it_ends_whatever_is_cancelled(cancels: int) -> None:
+    """A cancel in its clean-up, or one in each turn, leaves no connection and no listener."""
+    async with FakeFanvue() as fake, connect(fake.url) as wire:
+        await wire.send()
+        await wire.read_answer()
+        ending = asyncio.create_task(fake.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        for _ in range(cancels):
+            ending.cancel()
+            await asyncio.sleep(0)
+
+        async with asyncio.timeout(SOON):
+            assert await wire.read_to_end() == b""
+            await until(lambda: fake._server.address is None)
+        await fake.__aenter__()  # for the end of the block
+
+
+@pytest.mark.usefixtures("no_leaks")
 @pytest.mark.parametrize("turns", range(6))
 async def test_it_ends_a_connection_that_is_just_being_made(turns: int) -> None:
     """A client that connects in the moment of the end is hung up on, not left waiting."""
