@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 from aiohttp import helpers
-from faults.table import FAULTS, PLAIN, SECRETS, STATUSES, TLS, Fault, fine
+from faults.table import FAULTS, SECRETS, STATUSES, TLS, Fault, fine
 from support.failing import collecting_garbage
 from support.leaks import shown_by
 from support.pace import paced
@@ -127,7 +127,7 @@ async def facing(
     fault: Fault, over: str, script: tuple[Step, ...], attempts: int, **options: Any
 ) -> AsyncGenerator[tuple[Server, FanvueClient]]:
     """Run the server of a fault, and a client that has one place for a connection."""
-    context = (fault.context or serving)() if over == TLS else None
+    context = (fault.context or serving)() if over in TLS else None
     route = fault.route or _directly
     with Server(tls=context) as server:
         async with route(server) as how:
@@ -300,7 +300,7 @@ async def test_a_fault_that_takes_time(
 async def test_a_mere_status(status: int) -> None:
     """It is no fault of the connection, which serves the next call."""
     data = answer(status, b"" if status == 304 else b'{"message":"no"}')
-    end = await end_of(fine("a status", data), PLAIN, "whole", idempotent=False)
+    end = await end_of(fine("a status", data), "plain", "whole", idempotent=False)
 
     assert end.error is not None
     assert type(end.error) is STATUSES[status]
