@@ -147,28 +147,22 @@ async def test_a_server_that_speaks_first_is_not_asked_for_ever() -> None:
 # The end.
 
 
-async def test_closing_what_was_never_used() -> None:
-    """A client that made no call closes, and stays closed."""
+async def test_a_closed_client_stays_closed() -> None:
+    """Whether it was never used, or left with an error; its views end with it."""
     async with CountingFake() as fake:
-        client = fake.client()
-        await client.aclose()
-        await client.aclose()
-
-        for use in (client.chats.create(USER), client.__aenter__()):
-            with pytest.raises(ClientStateError, match="the client is closed"):
-                await use
-        assert fake.connections == 0
-
-
-async def test_leaving_async_with_closes() -> None:
-    """The end of ``async with`` is the end of the client, whatever it ends with."""
-    async with FakeFanvue() as fake:
-        client = fake.client()
+        unused, left = fake.client(), fake.client()
+        await unused.aclose()
+        await unused.aclose()
         with pytest.raises(LookupError, match="the user's"):
-            async with client:
+            async with left:
                 raise LookupError("the user's")
-        with pytest.raises(ClientStateError):
-            await client.chats.create(USER)
+
+        for client in (unused, left):
+            view = client.with_options(timeout=5)
+            for use in (client.chats.create(USER), client.__aenter__(), view.chats.create(USER)):
+                with pytest.raises(ClientStateError, match="the client is closed"):
+                    await use
+        assert fake.connections == 0
 
 
 async def test_a_view_closes_nothing(client: FanvueClient, fake: FakeFanvue) -> None:
@@ -182,15 +176,6 @@ async def test_a_view_closes_nothing(client: FanvueClient, fake: FakeFanvue) -> 
     await view.chats.create(USER)
     await client.chats.create(USER)
     assert len(fake.requests) == 3
-
-
-async def test_the_end_of_the_client_is_the_end_of_its_views(fake: FakeFanvue) -> None:
-    """A view has no connections of its own."""
-    async with fake.client() as client:
-        view = client.with_options(timeout=5)
-
-    with pytest.raises(ClientStateError, match="the client is closed"):
-        await view.chats.create(USER)
 
 
 class SlowToGiveUp(StuckProvider):

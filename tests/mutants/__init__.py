@@ -13,6 +13,10 @@ from typing import NamedTuple
 
 TESTS = Path(__file__).resolve().parents[1]
 KINDS = ("security", "values")
+PYTEST = (
+    *("-m", "pytest", "-q", "-x", "--tb=no", "-rfE"),
+    *("-p", "no:randomly", "-p", "no:cacheprovider"),
+)
 
 _OF_ALL = ("test_security.py", "test_client.py", "engine/test_call.py")
 _TESTS = {

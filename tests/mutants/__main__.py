@@ -20,23 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from mutants import KINDS, TESTS, Mutant, mutants, survivors
+from mutants import KINDS, PYTEST, TESTS, Mutant, mutants, survivors
 
 _PATIENCE = 300  # seconds for the tests of one mutant; each test has its own limit
 _TOP = TESTS.parent
 _COPIED = ("fanvue_async", "tests", "docs", "pyproject.toml", "README.md", "CHANGELOG.md")
-_PYTEST = (
-    "-m",
-    "pytest",
-    "-q",
-    "-x",
-    "--tb=no",
-    "-rfE",
-    "-p",
-    "no:randomly",
-    "-p",
-    "no:cacheprovider",
-)
 
 
 def main() -> None:
@@ -144,7 +132,7 @@ def _failing(tests: tuple[str, ...] | list[str], tree: Path) -> list[str]:
 
     """
     done = subprocess.run(  # noqa: S603 - the repository's own tests
-        [sys.executable, *_PYTEST, *(f"tests/{test}" for test in tests)],
+        [sys.executable, *PYTEST, *(f"tests/{test}" for test in tests)],
         cwd=tree,
         env=_environment(tree),
         capture_output=True,

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mutants import PYTEST
 from mutants.equivalent import EQUIVALENT
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _MUTMUT = ("-m", "mutmut")
 _OTHER_TESTS = ("tests/resources/test_chats.py", "tests/engine/test_credentials.py")
-_PYTEST = ("-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider")
 _CAST = re.compile(r"cast\((?:None|\"[^\"]*\"),")
 
 
@@ -89,7 +89,7 @@ def _is_alive(name: str, tree: Path, environment: Mapping[str, str]) -> bool:
     test = f"tests/engine/test_{module}.py" if folder == "engine" else f"tests/test_{module}.py"
     mutated = tree / "mutants"
     done = subprocess.run(  # noqa: S603 - the repository's own tests
-        [sys.executable, *_PYTEST, test, *_OTHER_TESTS],
+        [sys.executable, *PYTEST, test, *_OTHER_TESTS],
         cwd=mutated,
         env={**environment, "PYTHONPATH": str(mutated), "MUTANT_UNDER_TEST": name},
         capture_output=True,

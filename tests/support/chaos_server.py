@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _LARGE = 64 * 1024
 _USER = re.compile(rb'"userUuid":"([0-9a-f-]{36})"')
 _LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n", re.IGNORECASE)
+_GAP = 0.002  # seconds between two segments
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER for 0 seconds
 
 
@@ -317,20 +318,31 @@ def _reset_when_closed(connection: socket.socket) -> None:
 # What a server does with a request. A behaviour ends with its connection, however long it waits.
 
 
-def saying(*pieces: bytes, then: Callable[[Peer], None] | None = None) -> Behaviour:
-    """Make a behaviour that sends these segments, then does something to the connection."""
+def saying(
+    *pieces: bytes | Callable[[Request], bytes],
+    then: Callable[[Peer], None] | None = None,
+    after: float = _GAP,
+) -> Behaviour:
+    """Make a behaviour that sends these segments, then does something to the connection.
 
-    async def behave(peer: Peer, _request: Request) -> None:
-        for piece in pieces:
-            peer.send(piece)
-            await asyncio.sleep(_GAP)
+    Args:
+        pieces: what is sent, or what makes it of the request.
+        then: what is done in the end.
+        after: seconds between the last piece and that.
+
+    """
+
+    async def behave(peer: Peer, request: Request) -> None:
+        for number, piece in enumerate(pieces):
+            if number:
+                await asyncio.sleep(_GAP)
+            peer.send(piece if isinstance(piece, bytes) else piece(request))
         if then is not None:
+            if after:
+                await asyncio.sleep(after)
             then(peer)
 
     return behave
-
-
-_GAP = 0.002  # seconds between two segments
 
 
 def success_of(request: Request) -> bytes:
@@ -355,29 +367,6 @@ def _drip(seconds: float) -> Behaviour:
         for byte in success_of(request):
             peer.send(bytes([byte]))
             await asyncio.sleep(seconds)
-
-    return behave
-
-
-async def _after_interim_answers(peer: Peer, request: Request) -> None:
-    peer.send(head(100) * 3 + head(103, "Link: </style.css>; rel=preload"))
-    await asyncio.sleep(_GAP)
-    await succeed(peer, request)
-
-
-def _success_then(do: Callable[[Peer], None], seconds: float = 0) -> Behaviour:
-    async def behave(peer: Peer, request: Request) -> None:
-        await succeed(peer, request)
-        if seconds:
-            await asyncio.sleep(seconds)
-        do(peer)
-
-    return behave
-
-
-def _success_with(more: bytes) -> Behaviour:
-    async def behave(peer: Peer, request: Request) -> None:
-        peer.send(success_of(request) + more)
 
     return behave
 
@@ -440,7 +429,7 @@ FAULTS = (
     Fault("slow", _slow, weight=3),
     Fault("quick drip", _drip(0.0005)),
     Fault("slow drip", _drip(0.02)),
-    Fault("interim answers", _after_interim_answers),
+    Fault("interim answers", saying(head(100) * 3 + head(103, "Link: </x>"), success_of)),
     Fault("no answer", saying(), weight=2),
     Fault("no end of a head", saying(head(201, _JSON)[:-2])),
     Fault("no body", saying(head(201, "Content-Length: 50"))),
@@ -457,13 +446,13 @@ FAULTS = (
     Fault("no last chunk", saying(_CHUNKED, b"2\r\n{}\r\n", then=Peer.fin)),
     Fault("body until the end, cut", saying(head(201), b'{"mess', then=Peer.fin)),
     # The connection ends unannounced, after a good answer.
-    Fault("answer, FIN", _success_then(Peer.fin), weight=4),
-    Fault("answer, RST", _success_then(Peer.rst)),
-    Fault("answer, FIN later", _success_then(Peer.fin, 0.005), weight=4),
-    Fault("answer, RST later", _success_then(Peer.rst, 0.005), weight=2),
+    Fault("answer, FIN", saying(success_of, then=Peer.fin, after=0), weight=4),
+    Fault("answer, RST", saying(success_of, then=Peer.rst, after=0)),
+    Fault("answer, FIN later", saying(success_of, then=Peer.fin, after=0.005), weight=4),
+    Fault("answer, RST later", saying(success_of, then=Peer.rst, after=0.005), weight=2),
     # The server says more than it was asked.
-    Fault("two answers", _success_with(_CREATED), weight=2),
-    Fault("answer and garbage", _success_with(b"and so on")),
+    Fault("two answers", saying(lambda request: success_of(request) + _CREATED), weight=2),
+    Fault("answer and garbage", saying(lambda request: success_of(request) + b"and so on")),
     Fault("answer, 408 later", _too_late, weight=2),
     # It is no HTTP.
     Fault("banner", saying(b"SSH-2.0-OpenSSH_9.6\r\n")),
@@ -516,38 +505,9 @@ _LARGE_FAULTS = (
 )
 
 
-async def _served(_connection: socket.socket) -> bool:
-    return True
-
-
-async def _closed(connection: socket.socket) -> bool:
-    connection.close()
-    return False
-
-
-async def _reset(connection: socket.socket) -> bool:
-    _reset_when_closed(connection)
-    connection.close()
-    return False
-
-
-async def _closed_unread(connection: socket.socket) -> bool:
-    await asyncio.sleep(0.01)
-    connection.close()
-    return False
-
-
-async def _left_alone(_connection: socket.socket) -> bool:
-    return False
-
-
-GREETINGS = {
-    "accepted": (_served, 40),
-    "FIN at once": (_closed, 1),
-    "RST at once": (_reset, 1),
-    "closed unread": (_closed_unread, 1),
-    "left alone": (_left_alone, 1),
-}
+GREETINGS = dict.fromkeys(("FIN at once", "RST at once", "closed unread", "left alone"), 1)
+GREETINGS["accepted"] = 40
+"""What becomes of a connection, and how often."""
 
 
 class Chaos:
@@ -582,8 +542,12 @@ class Chaos:
     async def greet(self, connection: socket.socket, number: int) -> bool:
         """Draw a fault for the connection and play it."""
         draw = random.Random(f"{self._seed} connection {number}")  # noqa: S311
-        weights = [weight for _, weight in GREETINGS.values()]
-        (name,) = draw.choices(list(GREETINGS), weights)
+        (name,) = draw.choices(list(GREETINGS), list(GREETINGS.values()))
         self.played[name] += 1
-        greet, _ = GREETINGS[name]
-        return await greet(connection)
+        if name == "RST at once":
+            _reset_when_closed(connection)
+        elif name == "closed unread":
+            await asyncio.sleep(0.01)
+        if name not in {"accepted", "left alone"}:
+            connection.close()
+        return name == "accepted"
