@@ -24,7 +24,6 @@ from urllib.parse import quote
 import attrs
 
 from fanvue_async import errors
-from fanvue_async.engine.cancels import cancels
 from fanvue_async.errors import FanvueError, InvalidArgumentError, StoreError
 from fanvue_async.stores import Entry, Store, documents
 from fanvue_async.stores.claims import Claim
@@ -326,10 +325,10 @@ class _Worker(Generic[T, V]):
             return Done(item, "done", await self._call(item))
         except FanvueError as error:
             return Done(item, _outcome(error), error=error)
-        except BaseException as error:  # a bug, or a cancel: nobody knows how far the call came
+        except asyncio.CancelledError as error:  # of something that it waited for, by a hook
+            return Done(item, "unknown", error=error)
+        except BaseException:  # a bug: nobody knows how far the call came
             await _write(self._store, mark, claim, "unknown")
-            if isinstance(error, asyncio.CancelledError) and not cancels():
-                return Done(item, "unknown", error=error)  # of something that the call waited for
             raise
 
 

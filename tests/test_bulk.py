@@ -362,6 +362,22 @@ async def test_what_a_store_postponed_is_tried_by_the_next_run(
     assert await run([1], work, store) == {1: "done"}
 
 
+async def test_a_call_whose_hook_cancels_its_task(store: MemoryStore) -> None:
+    """It is the task of that item alone: nobody else is cancelled."""
+
+    async def call(item: int) -> int:
+        task = asyncio.current_task()
+        if item == 2 and task is not None:
+            task.cancel()
+        await asyncio.sleep(0)
+        return item
+
+    each = bulk.each([1, 2, 3], call, store=store, name=NAME)
+    outcomes = {done.item: done.outcome async for done in each}
+    assert outcomes == {1: "done", 2: "unknown", 3: "done"}
+    assert await bulk.progress(NAME, store=store) == bulk.Progress(done=2, unknown=1)
+
+
 async def test_what_was_unknown_stays_so_when_its_repetition_is_postponed(
     store: MemoryStore,
 ) -> None:

@@ -18,6 +18,17 @@ def cancels() -> int:
     return task.cancelling() if task is not None else 0
 
 
+async def settled_cancels() -> int:
+    """Count them, when those that were asked for have been raised.
+
+    A task that cancels itself learns of it in its next wait, which would then seem to be at fault.
+    """
+    known = cancels()
+    if known:
+        await asyncio.sleep(0)
+    return known
+
+
 async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
     """Await ``work``, which goes on if the caller is cancelled."""
     await asyncio.shield(kept(work))

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Protocol
 
 from multidict import CIMultiDict, istr
 
-from fanvue_async.engine.cancels import cancels
+from fanvue_async.engine.cancels import cancels, settled_cancels
 from fanvue_async.engine.failures import Failure
 from fanvue_async.errors import ConfigurationError, TokenError
 
@@ -153,12 +153,16 @@ class Credential:
     async def fetch(self) -> Bearer | Failure:
         """Ask the provider for its token, again if something other than this call cancelled it."""
         for _ in range(2):
-            known = cancels()
+            known = await settled_cancels()
             try:
-                return await self._ask()
+                fetched = await self._ask()
+                if cancels() > known:  # asked for by the provider, and not raised yet
+                    await asyncio.sleep(0)
             except asyncio.CancelledError:
                 if cancels() > known:
                     raise
+            else:
+                return fetched
         return _CANCELLED
 
     async def _ask(self) -> Bearer | Failure:
@@ -174,8 +178,8 @@ class Credential:
     async def renew(self, refused: Bearer) -> None:
         """Tell the provider that the API rejected its token."""
         assert self._provider is not None
+        known = await settled_cancels()
         telling: Any = self._provider.invalidate(refused.token)
-        known = cancels()
         try:
             if inspect.isawaitable(telling):
                 await telling

@@ -209,7 +209,8 @@ class Renewals:
     async def _end(self, account: str, claim: Claim, grant: Grant) -> None:
         """Mark the grant as ended, unless another process has renewed it; the next look tells."""
         if await claim.write(attrs.evolve(grant, ended=True).dump()):
-            self._on_sign_in_required(account)
+            # In a turn of its own, when no task runs: a hook might cancel this one.
+            asyncio.get_running_loop().call_soon(self._on_sign_in_required, account)
 
     async def _keep(self, account: str, claim: Claim, grant: Grant) -> Held | None:
         """Store the new pair, also over a store that fails for a while; None if it came too late.
@@ -263,12 +264,13 @@ class Tasks:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[object]] = set()
+        self._is_over = False
 
     def start(self, work: Callable[[], Awaitable[object]]) -> asyncio.Task[object]:
         """Run ``work``; its task returns its result, or the FanvueError that it raised."""
         # In an empty context: it outlives its caller, whose variables it must not keep alive.
         loop = asyncio.get_running_loop()
-        task = loop.create_task(_outcome(work), context=contextvars.Context())
+        task = loop.create_task(self._outcome(work), context=contextvars.Context())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
@@ -277,16 +279,18 @@ class Tasks:
         """Wait for all of them, so long at most; what is left is cancelled."""
         if running := set(self._running):
             _, left = await asyncio.wait(running, timeout=seconds)
+            self._is_over = True
             for task in left:
                 task.cancel()
             if left:
                 await asyncio.wait(left)
 
-
-async def _outcome(work: Callable[[], Awaitable[object]]) -> object:
-    with contextlib.suppress(asyncio.CancelledError):
-        try:
-            return await work()
-        except FanvueError as error:
-            return error.with_traceback(None)
-    return ClientStateError("the OAuthApp was closed")
+    async def _outcome(self, work: Callable[[], Awaitable[object]]) -> object:
+        with contextlib.suppress(asyncio.CancelledError):
+            try:
+                return await work()
+            except FanvueError as error:
+                return error.with_traceback(None)
+        if self._is_over:
+            return ClientStateError("the OAuthApp was closed")
+        return TokenError("the exchange was cancelled by something other than its callers")

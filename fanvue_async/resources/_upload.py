@@ -13,9 +13,8 @@ from yarl import URL
 
 from fanvue_async.engine import wire
 from fanvue_async.engine.call import Call
-from fanvue_async.engine.cancels import cancels
 from fanvue_async.engine.operation import Request
-from fanvue_async.errors import InvalidArgumentError, ProtocolError
+from fanvue_async.errors import InvalidArgumentError, ProtocolError, TransportError
 from fanvue_async.log import PASSING
 from fanvue_async.log import logger as _logger
 
@@ -35,7 +34,7 @@ _LEAST_PART = 5 * 1024 * 1024  # what the store wants of all parts but the last
 _PART = 8 * 1024 * 1024
 _MAX_PARTS_OF_OURS = 100  # each costs a call of the rate limit
 _NAME = "PUT (part of an upload)"
-_CUT_SHORT = "source was cancelled by something other than the upload"
+_CUT_SHORT = "something other than the upload cancelled one of its parts"
 _CHANGED = "source changed while it was read"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _UNBOUNDED = 24 * 3600.0  # seconds of a part: what bounds it is progress
@@ -196,11 +195,6 @@ class Parts:
                 piece = await anext(stream)
             except StopAsyncIteration:
                 break
-            except asyncio.CancelledError:
-                if cancels():
-                    raise
-                # A task group would take it for the end of its task, and the rest for all there is.
-                raise InvalidArgumentError(_CUT_SHORT) from None
             if not isinstance(piece, bytes | bytearray | memoryview):
                 raise InvalidArgumentError("source must give bytes")
             self._rest += piece
@@ -259,12 +253,15 @@ class Transfer:
             BaseException: the first error of a part, when all other parts have been given up.
 
         """
+        workers: list[asyncio.Task[None]] = []
         with suppress(BaseExceptionGroup):  # the first error is kept
             async with asyncio.TaskGroup() as group:
-                for _ in range(_IN_FLIGHT):
-                    group.create_task(self._work())
+                workers += [group.create_task(self._work()) for _ in range(_IN_FLIGHT)]
         if self._error is not None:
             raise self._error
+        # By the source, or by a hook. To the group that is no error, and a part is missing.
+        if any(worker.cancelled() for worker in workers):
+            raise TransportError(_CUT_SHORT, operation=_NAME)
         await self._parts.check_unchanged()
         return self._done
 

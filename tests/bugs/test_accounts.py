@@ -156,6 +156,27 @@ async def test_a_shared_refresh_that_one_call_ends(fake: FakeFanvue) -> None:
     assert not caught.value.maybe_processed
 
 
+async def test_a_cancel_before_a_provider_is_asked_is_no_providers(fake: FakeFanvue) -> None:
+    """A task that cancels itself is cancelled by its next call, like by any other wait."""
+
+    class Slow(Provider):
+        async def get_token(self) -> Any:
+            await asyncio.sleep(0)
+            return await super().get_token()
+
+    async def call() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await client.chats.create(USER)
+
+    async with fake.client(access_token=Slow(fake.token)) as client:
+        calling = asyncio.create_task(call())
+        await asyncio.wait([calling])
+        assert calling.cancelled()
+    assert not fake.requests
+
+
 class _Once:
     """A provider whose first answer is a cancel of nobody's."""
 

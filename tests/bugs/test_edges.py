@@ -100,6 +100,59 @@ async def test_what_ends_a_program_or_a_task_passes(
     assert isinstance(call.exception(), GeneratorExit)
 
 
+class _Cancelling:
+    """Cancels the task that it runs in, once: as hook, filter, tracer and provider."""
+
+    def __init__(self) -> None:
+        self.left = 1
+
+    def __call__(self, *_: object) -> Any:
+        if self.left:
+            self.left = 0
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+
+    async def later(self, *_: object) -> None:
+        self()
+
+    async def get_token(self) -> str:
+        self()
+        return "fake-token"
+
+    async def invalidate(self, token: str, /) -> None:
+        """Never asked to."""
+
+
+@pytest.mark.usefixtures("no_leaks")
+@pytest.mark.parametrize("place", ["on_retry", "filter", "tracer", "provider"])
+async def test_a_hook_that_cancels_the_task_it_runs_in(fake: FakeFanvue, place: str) -> None:
+    """The call ends as if its caller had cancelled it, and later ones are as before."""
+    act, traces = _Cancelling(), aiohttp.TraceConfig()
+    options: dict[str, Any] = {}
+    if place == "on_retry":
+        options["on_retry"] = act
+    elif place == "tracer":
+        traces.on_request_headers_sent.append(act.later)
+    elif place == "provider":
+        options["access_token"] = act
+    logger = logging.getLogger("fanvue_async")
+    fake.reply(503)
+    async with (
+        aiohttp.ClientSession(trace_configs=[traces]) as session,
+        fake.client(session=session, **options) as client,
+    ):
+        if place == "filter":
+            logger.addFilter(act)
+        try:
+            call = asyncio.create_task(client.chats.create(USER))
+            await asyncio.wait([call])
+        finally:
+            logger.removeFilter(act)
+        assert call.cancelled()
+        assert (await client.chats.create(USER)).message
+
+
 async def test_a_cancel_that_a_hook_replaces_by_an_exception() -> None:
     """It stays a cancel, for the caller asked for it."""
 

@@ -94,7 +94,7 @@ class Ended:
     """What it returned or raised; None if it was cancelled."""
     idempotent: bool
     cancelled: bool
-    """Whether its caller cancelled it before it was done."""
+    """Whether its caller, or a hook in it, cancelled it before it was done."""
     late: float
     """Seconds that it took longer than its deadline, negative if less."""
 
@@ -122,6 +122,7 @@ class Callers:
         """
         self.ended: list[Ended] = []
         self._seed = seed
+        self._saboteur = saboteur
         self._pause = pause
         self._total, self._short_total = _TOTAL * slack, _SHORT_TOTAL * slack
         timeout = Timeout(self._short_total, attempt=_ATTEMPT * slack)
@@ -159,7 +160,10 @@ class Callers:
             cancelled = not task.done() and task.cancel()
             await asyncio.wait([task])
             late = time.monotonic() - started - total
-            self.ended.append(Ended(user(number), _end_of(task), idempotent, cancelled, late))
+            end = _end_of(task)
+            if self._saboteur and task in self._saboteur.cancelled:
+                cancelled = end is None  # a cancel in its last turn ends no task that raises
+            self.ended.append(Ended(user(number), end, idempotent, cancelled, late))
 
     async def _rest(self, seconds: float) -> None:
         """Pause, and longer as long as the machine lags behind, or its lag is all that is seen."""

@@ -1,8 +1,8 @@
 """A hostile environment: hooks, filters, tracers and providers that do what they should not.
 
 What they do is drawn for each time that they are called: nothing, most of the time; or they raise,
-also what is no ``Exception``, return nonsense, hold up the event loop, or write into what they are
-given.
+also what is no ``Exception``, return nonsense, hold up the event loop, write into what they are
+given, or cancel the task that they run in.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import random
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from aiohttp import TraceConfig
 
@@ -51,13 +52,15 @@ class Saboteur:
         self._random = random.Random(f"{seed} sabotage")  # noqa: S311 - no secret
         self.done = 0
         """How often harm was done."""
+        self.cancelled: WeakSet[asyncio.Task[Any]] = WeakSet()
+        """The tasks that it cancelled while they ran."""
 
     def act(self, target: Any = None) -> object:
         """Do nothing, or harm."""
         if self._random.random() > _SHARE:
             return None
         self.done += 1
-        kind = self._random.randrange(6)
+        kind = self._random.randrange(7)
         if kind == 0 and target is not None:
             target["baggage"] = "user.id=alice"
         elif kind == 1:
@@ -68,9 +71,18 @@ class Saboteur:
             raise asyncio.CancelledError
         elif kind == 4:
             raise _CyclicError
+        elif kind == 5:
+            self._cancel()
         else:
             raise self._random.choice(_RAISED)
         return None
+
+    def _cancel(self) -> None:
+        """Cancel the task that runs, which cannot be told from a cancel by its owner."""
+        task = asyncio.current_task()
+        if task is not None:
+            task.cancel()
+            self.cancelled.add(task)
 
     def hook(self, *_: object) -> Any:
         """Serve as ``on_retry``."""
@@ -83,6 +95,9 @@ class Saboteur:
             self.done += 1
             if self._random.random() < 0.5:
                 raise asyncio.CancelledError
+            if self._random.random() < 0.2:
+                self._cancel()
+                return TOKEN
             return self._random.choice([None, 5, "", "no token", b"bytes"])
         return TOKEN
 

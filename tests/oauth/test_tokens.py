@@ -271,6 +271,25 @@ async def test_a_hook_that_fails(world: World, caplog: pytest.LogCaptureFixture)
     assert caplog.text.count("on_sign_in_required failed") == 1
 
 
+async def test_a_hook_that_cancels_the_task_it_runs_in(world: World) -> None:
+    """No exchange is ended by it, and all who wait for it are told what is true."""
+
+    def cancel(account: str) -> None:
+        world.hooked.append(account)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    token = await world.connected(await world.app(on_sign_in_required=cancel))
+    world.clock.now += 3_601
+    world.fake.oauth.revoke()
+
+    for _ in range(2):
+        with pytest.raises(SignInRequiredError):
+            await token.get_token()
+    assert world.hooked == ["anna"]
+
+
 async def test_an_app_without_a_hook(world: World) -> None:
     """It learns it by the error."""
     token = await world.connected(await world.app(on_sign_in_required=None))
@@ -547,6 +566,17 @@ async def test_closing_is_bounded() -> None:
     await tasks.finish(0.01)
 
     assert isinstance(await task, ClientStateError)
+
+
+async def test_an_exchange_that_something_else_cancels() -> None:
+    """A tracer or a filter that runs in it, say: its callers are not told that it was closed."""
+    task = Tasks().start(asyncio.Event().wait)
+    await asyncio.sleep(0)
+    task.cancel()
+
+    outcome = await task
+    assert isinstance(outcome, TokenError)
+    assert outcome.transient
 
 
 async def test_eager_tasks(world: World) -> None:

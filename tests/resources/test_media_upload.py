@@ -28,6 +28,7 @@ from fanvue_async import (
     RateLimits,
     ServerError,
     Timeout,
+    TransportError,
     UploadedMedia,
 )
 from fanvue_async.resources._upload import Transfer
@@ -366,7 +367,7 @@ class _Abort(BaseException):
 @pytest.mark.parametrize(
     ("error", "raised"),
     # The first comes out of a task that it shares with others, say.
-    [(asyncio.CancelledError, InvalidArgumentError), (_Abort, _Abort), (LookupError, LookupError)],
+    [(asyncio.CancelledError, TransportError), (_Abort, _Abort), (LookupError, LookupError)],
 )
 async def test_an_iterator_that_raises_ends_the_upload(
     error: type[BaseException], raised: type[BaseException]
@@ -382,6 +383,21 @@ async def test_an_iterator_that_raises_ends_the_upload(
             await client.media.upload(cut(), name="clip.mp4", media_type="video")
         assert site.completed == []
     assert notes(caught.value) == BEGUN
+
+
+async def test_a_progress_that_cancels_its_task_costs_no_byte(file: Path) -> None:
+    """The part is sent again; a file that lacks it is not completed."""
+
+    def progress(sent: int, _: int | None) -> None:
+        task = asyncio.current_task()
+        if sent > 2 * PART and task is not None and not cancelled:
+            cancelled.append(task.cancel())
+
+    cancelled: list[bool] = []
+    async with UploadSite(part_size=PART) as site, site.client() as client:
+        await client.media.upload(file, progress=progress)
+        assert site.content == CONTENT
+    assert cancelled == [True]
 
 
 async def test_an_iterator_must_give_bytes() -> None:
