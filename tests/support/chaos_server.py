@@ -505,7 +505,9 @@ _LARGE_FAULTS = (
 )
 
 
-GREETINGS = dict.fromkeys(("FIN at once", "RST at once", "closed unread", "left alone"), 1)
+GREETINGS: dict[str, int] = dict.fromkeys(
+    ("FIN at once", "RST at once", "closed unread", "left alone"), 1
+)
 GREETINGS["accepted"] = 40
 """What becomes of a connection, and how often."""
 
