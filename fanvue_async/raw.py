@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 
 from fanvue_async import config
 from fanvue_async.engine import wire
-from fanvue_async.engine.headers import rate_limit_of, report_in
+from fanvue_async.engine.headers import rate_limit_of, reported_in
 from fanvue_async.engine.operation import (
     IDEMPOTENT,
     SAFE,
@@ -113,7 +113,7 @@ def _response(answer: Answer, operation: str) -> Response:
         status=answer.status,
         headers=CIMultiDict(answer.headers),  # a copy that can be pickled
         content=answer.content,
-        rate_limit=rate_limit_of(report_in(answer.headers)),
+        rate_limit=rate_limit_of(reported_in(answer.headers)),
         attempts=answer.attempts,
         operation=operation,
     )

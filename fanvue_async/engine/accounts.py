@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from fanvue_async.engine.headers import rate_limit_of, report_in
+from fanvue_async.engine.headers import Reported, rate_limit_of, reported_in
 from fanvue_async.engine.retry import Quota
 
 if TYPE_CHECKING:
@@ -26,16 +26,16 @@ class Bucket:
 
     quota: Quota
     """The retry quota of the account, which its buckets share."""
-    _report: str | None = None
+    _reported: Reported | None = None
 
     def note(self, headers: Mapping[str, str]) -> None:
         """Keep the rate limit that a response reports."""
-        self._report = report_in(headers) or self._report
+        self._reported = reported_in(headers) or self._reported
 
     @property
     def rate_limit(self) -> RateLimit | None:
         """The rate limit as the newest response reported it."""
-        return rate_limit_of(self._report)
+        return rate_limit_of(self._reported)
 
 
 class Accounts:

@@ -20,7 +20,7 @@ from fanvue_async.engine.headers import (
     RESET,
     clean,
     rate_limit_of,
-    report_in,
+    reported_in,
     retry_after,
 )
 
@@ -101,7 +101,7 @@ def api_error(
         status=answer.status,
         body=body,
         retry_after=retry_after(headers, answer.status),
-        rate_limit=rate_limit_of(report_in(headers)),
+        rate_limit=rate_limit_of(reported_in(headers)),
         request_id=kept.get("X-Request-Id"),
         headers=kept,
         from_api=_is_from_api(answer.content, body, headers),

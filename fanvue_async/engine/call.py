@@ -1,142 +1,204 @@
-"""One call: its deadline, its attempts, its typed end."""
+"""One call: its deadline and its attempts, each with a token, a turn, a slot and an exchange."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanvue_async import errors
-from fanvue_async.engine.attempt import Attempt
-from fanvue_async.engine.judgement import Judgement
-from fanvue_async.engine.notices import RetryEvent
-from fanvue_async.engine.retry import Outcome, repeat
-from fanvue_async.engine.waits import Scope, Timer
+from fanvue_async.engine.answers import Answer
+from fanvue_async.engine.exchange import Exchange
+from fanvue_async.engine.failures import Failure
+from fanvue_async.engine.judgement import Judged
+from fanvue_async.engine.transport import RequestBody
+from fanvue_async.engine.waits import Scope, Timer, this_task
 
 if TYPE_CHECKING:
-    from fanvue_async.engine.gate import Gates
+    import aiohttp
+
+    from fanvue_async.engine.credentials import Bearer
     from fanvue_async.engine.operation import Request
+    from fanvue_async.engine.retry import Outcome
     from fanvue_async.engine.terms import Terms
     from fanvue_async.engine.turn import Turn
 
 T = TypeVar("T")
 
+_NO_TOKEN = Failure(
+    errors.ConfigurationError,
+    "no access token: pass one to FanvueClient or with_options(), or set FANVUE_ACCESS_TOKEN",
+)
+_CLOSED = Failure(errors.ClientStateError, "the client was closed during the call")
 
-class Call(Generic[T]):
-    """One call: attempts within one deadline, up to a value or the last error."""
 
-    __slots__ = (
-        "_attempt",
-        "_deadline",
-        "_judgement",
-        "_pool",
-        "_reauthenticated",
-        "_request",
-        "_started",
-        "_terms",
-        "_turn",
-    )
+class Call(Judged[T]):
+    """One call: attempts within one deadline, one at a time."""
+
+    __slots__ = ("_has_slot", "_is_bounded_by_attempt", "deadline", "started", "turn")
 
     def __init__(self, terms: Terms, request: Request[T]) -> None:
-        self._terms = terms
-        self._pool = terms.pool
-        self._request = request
-        self._started = self._pool.clockwork.clock()
-        self._deadline = self._started + terms.bounds.timeout.total
-        self._judgement: Judgement[T] = Judgement(self._pool, request, terms.retry)
-        self._reauthenticated = False
-        gates = self._pool.gates
-        is_limited = request.target.startswith("/")  # else it goes to another origin
-        self._turn = _turn(gates, terms, request) if gates is not None and is_limited else None
-        self._attempt: Attempt[T] = Attempt(terms, request, self._judgement, self._turn)
+        super().__init__(terms, request)
+        self.started: float = terms.pool.clockwork.clock()
+        self.deadline: float = self.started + terms.bounds.timeout.total
+        self.turn: Turn | None = _turn(terms, request)
+        """Its turn at the rate limit; None if it does not wait for one."""
 
-    async def run(self) -> Outcome[T]:
-        """Do the call, within ``Timeout.total``. Raises none of our errors."""
-        outcome = await self._attempt.run(self._deadline)
-        if outcome.error is None:
-            return outcome
-        outcome = await self._with_new_token(await self._after_rate_limit(outcome))
-        if not outcome.repeatable:
-            return outcome
-        bucket = self._judgement.bucket
-        assert bucket is not None
-        clockwork = self._pool.clockwork
-        return await repeat(
-            outcome,
-            self._attempt_again,
-            policy=self._terms.retry,
-            quota=bucket.quota,
-            random=clockwork.random,
-            time_left=lambda: self._deadline - clockwork.now(),
-            sleep=self._sleep,
-            before_sleep=self._announce,
-        )
+    async def attempt(self, *, again: bool = False) -> Outcome[T]:
+        """Get a token, a turn and a connection, do one exchange, and judge it.
 
-    @property
-    def attempt_started(self) -> float:
-        """When the newest attempt began, after the queue."""
-        return self._judgement.attempt_started
-
-    async def _attempt_again(self) -> Outcome[T]:
-        outcome = await self._after_rate_limit(await self._attempt.run(self._deadline))
-        return await self._with_new_token(outcome)
-
-    async def _after_rate_limit(self, outcome: Outcome[T]) -> Outcome[T]:
-        """Wait a 429 out if the client is to; that takes no attempt and no quota."""
-        turn, judgement = self._turn, self._judgement
-        while turn is not None and isinstance(outcome.error, errors.RateLimitError):
-            if not judgement.was_tried:  # it was not sent at all, because waiting is pointless
-                return outcome
-            turn.refuse(judgement.bearer, outcome.error.retry_after)
-            following = await self._attempt.run(self._deadline)
-            if not judgement.was_tried:  # the API's own word says more
-                return outcome
-            outcome = following
-        return outcome
-
-    async def _sleep(self, seconds: float) -> None:
-        if seconds:
-            await self._bounded(partial(self._pool.clockwork.sleep, seconds))
-
-    def _announce(self, outcome: Outcome[T], wait: float) -> None:
-        assert outcome.error is not None
-        event = RetryEvent(
-            operation=self._request.name,
-            attempt=self._judgement.attempts,
-            wait=wait,
-            status=getattr(outcome.error, "status", None),
-            error=type(outcome.error).__name__,
-            elapsed=self._pool.clockwork.now() - self._started,
-        )
-        self._pool.notices.retry(event)
-
-    async def _with_new_token(self, outcome: Outcome[T]) -> Outcome[T]:
-        """Send the request once more if a provider's token was refused, once in a call."""
-        credential, refused = self._terms.credential, self._judgement.bearer
-        if not self._judgement.unauthorized or self._reauthenticated:
-            return outcome
-        if credential is None or credential.fixed is not None or refused is None:
-            return outcome
-        self._reauthenticated = True
-        self._pool.accounts.note_refused(refused)
-        await self._bounded(partial(credential.renew, refused))
-        return await self._attempt.run(self._deadline)
-
-    async def _bounded(self, wait: Callable[[], Awaitable[None]]) -> None:
-        """Wait until the deadline or the client's closing at most.
-
-        If either comes, the next attempt finds it so and ends the call.
+        Raises none of our errors.
         """
-        if self._pool.scopes.ended:  # which has ended all waits by now and would miss this one
-            return
-        clockwork = self._pool.clockwork
-        with Scope(self._pool.scopes, Timer(self._deadline - clockwork.now())) as scope:
-            await wait()
-        if scope.expired:
-            self._deadline = min(self._deadline, clockwork.now())
+        pool, terms = self.pool, self.terms
+        self.begin()
+        task = this_task()
+        if refusal := pool.refusal(task, under_way=again):
+            return self.failed(Failure(errors.ClientStateError, refusal))
+        assert task is not None  # else it was refused
+        started = pool.clockwork.clock()
+        if self.deadline <= started:
+            return self.failed(self._deadline_exceeded())
+        if self.request.headers is None:
+            if terms.credential is None:
+                return self.failed(_NO_TOKEN)
+            self.bearer = terms.credential.fixed
+        http = pool.http or pool.open()
+        timer = self._begin(started, again=again)
+        result = None
+        try:
+            # One scope for every wait of this attempt: armed to the deadline in the queue, to the
+            # attempt's own end after it. What it was armed to tells which of the two expired.
+            with Scope(pool.scopes, timer, task) as scope:
+                if not self._has_slot:
+                    if (failure := await self._get_ready(scope)) is not None:
+                        return self.failed(failure)
+                    started = pool.clockwork.clock()
+                self.attempts += 1
+                self.bucket = terms.bucket(self.bearer, self.request.creator)
+                self.exchange = self._exchange(http, scope)
+                result = await self.exchange.run(
+                    _headers_of(self.request, self.bearer), terms.options, task
+                )
+        finally:
+            self._finish(result, started)
+        return self.judge(result if isinstance(result, Answer) else self._end_of(result), started)
+
+    def _begin(self, started: float, *, again: bool) -> Timer:
+        """Take the turn and the slot if that needs no waiting; return the attempt's timer."""
+        bounds, turn, bearer = self.terms.bounds, self.turn, self.bearer
+        self._has_slot = (
+            (bearer is not None or self.request.headers is not None)
+            and (turn is None or turn.try_take(bearer))
+            and self.pool.slots.take()
+        )
+        remaining = self.deadline - started
+        self._is_bounded_by_attempt = self._has_slot and bounds.timeout.attempt < remaining
+        if self._is_bounded_by_attempt:
+            return bounds.attempt_timer
+        return Timer(remaining) if again else bounds.total_timer
+
+    async def _get_ready(self, scope: Scope) -> Failure | None:
+        """Get a token, wait for the rate limit and a connection, then arm the attempt's clock."""
+        terms, slots, turn = self.terms, self.pool.slots, self.turn
+        while True:
+            if failure := await self._get_token(scope):
+                return failure
+            is_known_as_refused = terms.is_refused(self.bearer)  # the provider has no other
+            if turn is not None and not turn.is_taken:  # that is, if calls wait for a rate limit
+                again = self.attempts > 0
+                if failure := await turn.take(self.bearer, self.deadline, again=again):
+                    return failure
+            if not slots.take():
+                await slots.wait()
+            self._has_slot = True
+            if is_known_as_refused or not terms.is_refused(self.bearer):
+                break
+            # It grew old while the call waited. Another one is asked for, but not in here, where a
+            # slow provider would hold the connections of other accounts up.
+            self._has_slot = False
+            slots.release()
+            self.bearer = None
+        bounds = terms.bounds
+        if bounds.timeout.attempt < self.deadline - self.pool.clockwork.now():
+            self._is_bounded_by_attempt = True
+            scope.change_to(bounds.attempt_timer)
+        return None
+
+    async def _get_token(self, scope: Scope) -> Failure | None:
+        """Ask the provider, if there is one and it has not been asked yet."""
+        credential = self.terms.credential
+        if self.bearer is not None or self.request.headers is not None:
+            return None
+        assert credential is not None
+        fetched = await credential.fetch()
+        if scope.expired:  # and the provider swallowed the cancel
+            raise asyncio.CancelledError
+        if isinstance(fetched, Failure):
+            return fetched
+        self.bearer = fetched
+        return None
+
+    def _exchange(self, http: aiohttp.ClientSession, scope: Scope) -> Exchange:
+        request, pool = self.request, self.pool
+        body = RequestBody(request.body, request.content_type, pool.connections)
+        if request.on_progress is not None:
+            body.on_piece = partial(self._progressed, scope, request.on_progress)
+        if request.is_foreign:
+            http = pool.foreign()
+        return Exchange(http, request.method, pool.origin.url(request.target), body)
+
+    def _progressed(self, scope: Scope, on_progress: Callable[[int], None], sent: int) -> None:
+        """Restart the attempt's clock, for a piece has left."""
+        if self._is_bounded_by_attempt:
+            scope.change_to(self.terms.bounds.attempt_timer)
+        on_progress(sent)
+
+    def _finish(self, result: Answer | Failure | None, started: float) -> None:
+        """Give back what the attempt has taken, however it ended."""
+        if self._has_slot:
+            self.pool.slots.release()
+        if self.turn is not None:
+            self.turn.end(self.bearer, result, was_sent=self.left, started=started)
+        if self.exchange is not None:
+            self.exchange.body.on_piece = None  # else they hold each other, with a large part
+
+    def _end_of(self, result: Failure | None) -> Answer | Failure:
+        """Return what an attempt came to, also if our own clock or ``aclose`` ended it."""
+        if self.pool.scopes.ended:
+            return _CLOSED
+        if result is not None:
+            return result
+        if self.exchange is not None and self.exchange.answer is not None:
+            return self.exchange.answer  # an error's body that never ended: the status decides
+        if not self._is_bounded_by_attempt:
+            return self._deadline_exceeded()
+        seconds = f"within {self.terms.bounds.timeout.attempt:g} s"
+        if self.left:
+            return Failure(errors.NoAnswerError, f"no response {seconds}", transient=True)
+        return Failure(errors.NotSentError, f"no connection {seconds}", transient=True)
+
+    def _deadline_exceeded(self) -> Failure:
+        seconds = self.terms.bounds.timeout.total
+        return Failure(errors.DeadlineExceededError, f"not done within {seconds:g} s")
 
 
-def _turn(gates: Gates, terms: Terms, request: Request[Any]) -> Turn:
+def _turn(terms: Terms, request: Request[Any]) -> Turn | None:
+    """Make the turn of a call that waits for the rate limit."""
+    gates = terms.pool.gates
+    if gates is None or request.is_foreign:
+        return None
     from fanvue_async.engine.turn import Turn  # noqa: PLC0415 - with the gate, where there is one
 
     return Turn(gates, terms, request)
+
+
+def _headers_of(request: Request[Any], bearer: Bearer | None) -> Mapping[str, str] | None:
+    """Make the request's own headers, which no frame keeps: a traceback would show the token.
+
+    A copy for each request: tracers write into what aiohttp is given.
+    """
+    headers = request.headers if bearer is None else bearer.headers.copy()
+    if request.accept is not None:
+        return {**(headers or {}), "Accept": request.accept}
+    return headers

@@ -45,11 +45,16 @@ class Exchange:
         """The answer as soon as its status is known to be no success; its body may still grow."""
 
     async def run(
-        self, headers: Mapping[str, str] | None, options: Mapping[str, Any]
+        self,
+        headers: Mapping[str, str] | None,
+        options: Mapping[str, Any],
+        task: asyncio.Task[Any],
     ) -> Answer | Failure:
-        """Send the request and read its answer. ``options`` are aiohttp's that stay the same."""
-        task = asyncio.current_task()
-        cancelling = task.cancelling() if task is not None else 0
+        """Send the request and read its answer, in the task that runs.
+
+        ``options`` are aiohttp's that stay the same.
+        """
+        cancelling = task.cancelling()
         body = self.body
         if self._method not in _NEVER_RESENT_BY_AIOHTTP:
             options = {**options, "middlewares": (send_once,)}
@@ -73,7 +78,7 @@ class Exchange:
             body.abort()
             _forget_frames(error)
             del headers, options
-            if task is not None and task.cancelling() > cancelling:
+            if task.cancelling() > cancelling:
                 raise
             # The owner of a borrowed session closed it, and aiohttp cancelled what waited in it; or
             # a hook raised an unexpected exception.
@@ -81,7 +86,7 @@ class Exchange:
         except BaseException as error:  # noqa: BLE001 - aiohttp's, and what hooks in it raise
             body.abort()
             failure = self._lost(error)
-        if task is not None and task.cancelling() > cancelling:
+        if task.cancelling() > cancelling:
             raise asyncio.CancelledError  # which a hook replaced by an exception of its own
         return self.answer or failure
 
@@ -95,7 +100,8 @@ class Exchange:
 
     async def _read(self, response: aiohttp.ClientResponse) -> Answer | Failure:
         """Let the status decide, then read the body, of an error as far as it comes."""
-        answer = Answer(response.status, response.headers)
+        status = response.status
+        answer = Answer(status, response.headers)
         if answer.succeeded:
             if response.content.is_eof():  # it came with its head, as a small one does
                 answer.content = response.content.read_nowait()
@@ -104,8 +110,8 @@ class Exchange:
             if _CONTENT_ENCODING in answer.headers or len(answer.content) > bodies.LIMIT:
                 return self._decoded(answer)
             return answer
-        if not 300 <= answer.status < 600:  # noqa: PLR2004 - the statuses that end an exchange
-            return Failure(ProtocolError, f"the response has the status {answer.status}")
+        if not 300 <= status < 600:  # noqa: PLR2004 - the statuses that end an exchange
+            return Failure(ProtocolError, f"the response has the status {status}")
         self.answer = answer
         try:
             async with asyncio.timeout(_ERROR_BODY_PATIENCE):

@@ -18,6 +18,9 @@ LIMIT = istr("X-RateLimit-Limit")
 REMAINING = istr("X-RateLimit-Remaining")
 RESET = istr("X-RateLimit-Reset")
 
+DEPRECATION = istr("Deprecation")
+SUNSET = istr("Sunset")
+
 _RETRY_AFTER = istr("Retry-After")
 _TOO_MANY_REQUESTS = 429
 
@@ -35,20 +38,33 @@ _HTTP_DATE = re.compile(
 )
 
 
-def report_in(headers: Mapping[str, str]) -> str | None:
-    """Find the values of ``X-RateLimit-*``; None unless all three are there and make sense."""
+Reported = tuple[str, str | None, str | None]
+"""The values of ``X-RateLimit-*`` as they came: limit, remaining, reset."""
+
+
+def reported_in(headers: Mapping[str, str]) -> Reported | None:
+    """Find what a response says about the rate limit; None if it says nothing.
+
+    Whether that makes sense is found out by who reads it, for most reports are never read.
+    """
     limit = headers.get(LIMIT)
-    if limit is None:
-        return None
-    report = f"{limit} {headers.get(REMAINING)} {headers.get(RESET)}"
-    return report if _REPORT.fullmatch(report) else None
+    return None if limit is None else (limit, headers.get(REMAINING), headers.get(RESET))
 
 
-def rate_limit_of(report: str | None) -> RateLimit | None:
-    """Read what ``report_in`` found; most reports are never asked for, so it is done apart."""
-    if report is None:
+def numbers_of(reported: Reported | None) -> tuple[int, int, int] | None:
+    """Read limit, remaining and reset; None unless all three are there and make sense."""
+    if reported is None or not _REPORT.fullmatch(" ".join(map(str, reported))):
         return None
-    limit, remaining, reset = map(int, report.split())
+    limit, remaining, reset = map(int, filter(None, reported))
+    return limit, remaining, reset
+
+
+def rate_limit_of(reported: Reported | None) -> RateLimit | None:
+    """Make the rate limit of a report; None unless it makes sense."""
+    numbers = numbers_of(reported)
+    if numbers is None:
+        return None
+    limit, remaining, reset = numbers
     return RateLimit(limit, remaining, datetime.fromtimestamp(reset, UTC))
 
 

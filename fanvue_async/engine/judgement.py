@@ -1,4 +1,4 @@
-"""The state of one call, and what each of its attempts means."""
+"""What is known about a call, and what each of its attempts means."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ from fanvue_async import errors
 from fanvue_async.engine import wire
 from fanvue_async.engine.answers import Answer, api_error
 from fanvue_async.engine.failures import Failure
+from fanvue_async.engine.headers import DEPRECATION, SUNSET
 from fanvue_async.engine.retry import TRANSIENT_STATUSES, Outcome, may_repeat
 from fanvue_async.log import logger
 
 if TYPE_CHECKING:
-    from fanvue_async.config import RetryPolicy
     from fanvue_async.engine.accounts import Bucket
     from fanvue_async.engine.credentials import Bearer
     from fanvue_async.engine.exchange import Exchange
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.pool import Pool
+    from fanvue_async.engine.terms import Terms
 
 T = TypeVar("T")
 _UNAUTHORIZED = 401
 
 
-class Judgement(Generic[T]):
-    """What is known about one call, and what its newest attempt means."""
+class Judged(Generic[T]):
+    """What is known about a call, and what its newest attempt means."""
 
     __slots__ = (
-        "_policy",
-        "_pool",
-        "_request",
         "_unknown",
         "attempt_started",
         "attempts",
         "bearer",
         "bucket",
         "exchange",
+        "pool",
+        "request",
+        "terms",
         "unauthorized",
     )
 
-    def __init__(self, pool: Pool, request: Request[T], policy: RetryPolicy) -> None:
-        self._pool = pool
-        self._request = request
-        self._policy = policy
+    def __init__(self, terms: Terms, request: Request[T]) -> None:
+        self.terms: Terms = terms
+        self.pool: Pool = terms.pool
+        self.request: Request[T] = request
         self._unknown = False  # whether an earlier attempt may have been processed
         self.attempts: int = 0
         self.attempt_started: float = 0
@@ -80,12 +81,13 @@ class Judgement(Generic[T]):
         assert self.bucket is not None
         self.bucket.note(result.headers)
         result.attempts = self.attempts
-        pool = self._pool
-        pool.notices.deprecation(result.headers, pool.origin.api_version, self._redact)
+        if DEPRECATION in result.headers or SUNSET in result.headers:
+            version = self.pool.origin.api_version
+            self.pool.notices.deprecation(result.headers, version, self._redact)
         if not result.succeeded:
             return self._refused(result)
         try:
-            value = self._request.read(result)
+            value = self.request.read(result)
         except wire.MalformedBodyError as error:
             failure = Failure(errors.DecodeError, f"the response body is {error}")
         else:
@@ -98,10 +100,10 @@ class Judgement(Generic[T]):
         left = self.left
         self._note_sent(sent=left)
         if failure.unexpected is not None:
-            self._pool.notices.unexpected(self._request.name, failure.cause, failure.unexpected)
+            self.pool.notices.unexpected(self.request.name, failure.cause, failure.unexpected)
         error = failure.error(
             failure.message,
-            operation=self._request.name,
+            operation=self.request.name,
             attempts=self.attempts,
             maybe_processed=self._unknown,
             cause=self._redact(failure.cause) if failure.cause else None,
@@ -118,8 +120,8 @@ class Judgement(Generic[T]):
         error = api_error(
             answer,
             redact=self._redact,
-            bare_message=self._request.bare_message,
-            operation=self._request.name,
+            bare_message=self.request.bare_message,
+            operation=self.request.name,
             maybe_processed=self._unknown,
         )
         repeatable = status in TRANSIENT_STATUSES and self._may_repeat(left=True)
@@ -127,20 +129,20 @@ class Judgement(Generic[T]):
 
     def _note_sent(self, *, sent: bool) -> None:
         """Note whether the newest attempt may have been processed."""
-        self._unknown = self._unknown or (sent and not self._request.safe)
+        self._unknown = self._unknown or (sent and not self.request.safe)
 
     def _may_repeat(self, *, left: bool) -> bool:
-        return may_repeat(left=left, idempotent=self._request.idempotent, policy=self._policy)
+        return may_repeat(left=left, idempotent=self.request.idempotent, policy=self.terms.retry)
 
     def _redact(self, text: str) -> str:
         return self.bearer.redact(text) if self.bearer is not None else text
 
     def _log(self, result: Answer | Failure, started: float) -> None:
-        self._pool.notices.log(
+        self.pool.notices.log(
             logging.DEBUG,
             "%s -> %s in %.0f ms, attempt %d",
-            self._request.name,
+            self.request.name,
             result.status if isinstance(result, Answer) else result.error.__name__,
-            (self._pool.clockwork.now() - started) * 1000,
+            (self.pool.clockwork.now() - started) * 1000,
             self.attempts,
         )

@@ -8,13 +8,10 @@ import traceback
 from collections.abc import Callable, Mapping
 
 import attrs
-from multidict import istr
 
-from fanvue_async.engine.headers import clean
+from fanvue_async.engine.headers import DEPRECATION, SUNSET, clean
 from fanvue_async.log import PASSING, guarded_logger
 
-_DEPRECATION = istr("Deprecation")
-_SUNSET = istr("Sunset")
 _HEADER_LENGTH = 200
 
 
@@ -86,11 +83,11 @@ class Notices:
     def deprecation(
         self, headers: Mapping[str, str], version: str, redact: Callable[[str], str]
     ) -> None:
-        """Warn once when the API announces the end of this version.
+        """Warn once that the API announces the end of this version.
 
         https://api.fanvue.com/docs/versions/overview
         """
-        if self._deprecation_told or not (_DEPRECATION in headers or _SUNSET in headers):
+        if self._deprecation_told:
             return
         self._deprecation_told = True
         self.log(
@@ -99,7 +96,7 @@ class Notices:
             version,
             *(
                 clean(redact(headers.get(name, "not given")), _HEADER_LENGTH)
-                for name in (_DEPRECATION, _SUNSET, "X-Fanvue-API-Next-Version")
+                for name in (DEPRECATION, SUNSET, "X-Fanvue-API-Next-Version")
             ),
         )
 

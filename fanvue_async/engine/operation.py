@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CREATOR = "/creators/{creatorUserUuid}"
+_OBJECT = (dict, Mapping)  # dict first, for it is known at once
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _OF_A_CREATOR = re.compile(r"(?:/v[01])?/creators/([^/]+)/")
 _TEXT_LENGTH = 255
@@ -40,7 +41,7 @@ IDEMPOTENT = {
 SAFE = frozenset({"GET", "HEAD"})
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Request(Generic[T]):
     """An operation bound to values: everything that the engine must know to send it."""
 
@@ -69,6 +70,11 @@ class Request(Generic[T]):
     """The creator whose bucket of the rate limit it counts in; None for the account's own."""
     headers: Mapping[str, str] | None = None
     """Sent instead of the bearer token, on a request that goes without one."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it goes to another origin than the API's."""
+        return not self.target.startswith("/")
 
 
 def bucket_of(path: str) -> str | None:
@@ -134,8 +140,10 @@ class Operation(Generic[T]):
         self.assumed: bool = assumed
         self.name: str = f"{method} {path}"
         """What errors and logs call it."""
+        self._reader: Callable[[bytes], T] | None = None
         self._arguments = arguments or {}
         self._is_for_creators_only = path.startswith(CREATOR)
+        self._names_a_creator = bucket_of(path) is not None
 
     def bind(
         self,
@@ -169,7 +177,7 @@ class Operation(Generic[T]):
             self.safe,
             None if json is None else encode_json(json, name),
             bare_message=self.bare_message,
-            creator=creator or bucket_of(path),
+            creator=bucket_of(path) if self._names_a_creator else creator,
             accept=_TEXT_OR_ERROR if self.returns is str else None,
         )
 
@@ -195,12 +203,17 @@ class Operation(Generic[T]):
         return self._arguments.get(parameter) or snake(parameter)
 
     def _read(self, answer: Answer) -> T:
-        if self.returns is None:
-            return cast("T", None)
-        from fanvue_async.engine.models import reader  # noqa: PLC0415 - msgspec, on first use only
+        if self._reader is None:
+            self._reader = _reader(self.returns)
+        return self._reader(answer.content)
 
-        returns: Any = self.returns
-        return cast("T", reader(returns)(answer.content))
+
+def _reader(returns: Any) -> Callable[[bytes], Any]:
+    if returns is None:
+        return lambda _: None
+    from fanvue_async.engine.models import reader  # noqa: PLC0415 - msgspec, on first use only
+
+    return reader(returns)
 
 
 def uuid_of(argument: str, value: object, name: str | None = None) -> str:
@@ -246,7 +259,7 @@ def encode_json(json: object, name: str) -> bytes:
         InvalidArgumentError: it cannot be written; the sentence names the field and the type.
 
     """
-    if isinstance(json, Mapping):
+    if isinstance(json, _OBJECT):
         fields = cast("Mapping[object, object]", json)
         json = {key: value for key, value in fields.items() if value is not ...}
     try:

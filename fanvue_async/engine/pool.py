@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import attrs
@@ -16,7 +16,7 @@ from fanvue_async import config
 from fanvue_async.engine.accounts import Accounts
 from fanvue_async.engine.memory import Sends
 from fanvue_async.engine.transport import Connections, Connector, abandon, loop_of
-from fanvue_async.engine.waits import Scopes, Slots
+from fanvue_async.engine.waits import Scopes, Slots, this_task
 from fanvue_async.errors import ClientStateError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -82,19 +82,16 @@ class Pool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
 
-    def refusal(self, *, under_way: bool = False) -> str | None:
-        """Say why this pool cannot be used here and now; None if it can.
+    def refusal(self, task: asyncio.Task[Any] | None, *, under_way: bool = False) -> str | None:
+        """Say why this pool cannot be used here and now, by this task; None if it can.
 
         While it drains, calls in flight go on.
         """
         if self.scopes.ended or (self.scopes.closing and not under_way):
             return "the client is closed"
-        try:
-            loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        except RuntimeError:
-            return _NO_LOOP
         if task is None:
-            return "the client needs a task, such as asyncio.create_task makes"
+            return _no_task()
+        loop = task.get_loop()
         if self.http is None:
             return _borrowed_refusal(self._borrowed, loop)
         if loop is not self._loop or os.getpid() != self._process:
@@ -132,7 +129,7 @@ class Pool:
             ClientStateError: it cannot be used here and now.
 
         """
-        if refusal := self.refusal():
+        if refusal := self.refusal(this_task()):
             raise ClientStateError(refusal)
         if self.http is None:
             self.open()
@@ -188,6 +185,14 @@ class Pool:
         if (connector := self._let_go()) is not None:
             abandon(connector)
         return _TOO_LATE
+
+
+def _no_task() -> str:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _NO_LOOP
+    return "the client needs a task, such as asyncio.create_task makes"
 
 
 def _gates(rate_limits: config.RateLimits | None, clock: Callable[[], float]) -> Gates | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import attrs
 
 from fanvue_async.engine.call import Call
+from fanvue_async.engine.recovery import run
 
 if TYPE_CHECKING:
     from fanvue_async.engine.answers import Answer
@@ -55,7 +56,7 @@ async def send_once(session: Session, request: Request[T], trace: Trace[T], *, c
     with sends.open(trace.place, trace.content) as send:
         deadline = clock() + terms.bounds.timeout.total
         call = Call(terms, request)
-        outcome = await call.run()
+        outcome = await run(call)
         error, result = outcome.error, None
         if error is None:
             result = outcome.value
@@ -94,7 +95,7 @@ async def _look(session: Session, trace: Trace[T], began: float, deadline: float
     since: datetime | None = None
     found: list[T] = []
     for number in range(1, _MAX_PAGES + 1):
-        outcome = await Call(terms, _dated(trace.page(number))).run()
+        outcome = await run(Call(terms, _dated(trace.page(number))))
         if outcome.error is not None:
             return None
         date, page = outcome.value

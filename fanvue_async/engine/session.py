@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanvue_async.engine.call import Call
+from fanvue_async.engine.recovery import Recovery
 
 if TYPE_CHECKING:
     from fanvue_async.engine.operation import Operation, Request
@@ -40,13 +41,17 @@ class Session:
 
     async def send(self, request: Request[T]) -> T:
         """Run one call to its value or its typed error, within ``Timeout.total``."""
-        outcome = await Call(self.terms, request).run()
+        call = Call(self.terms, request)
+        outcome = await call.attempt()
+        if outcome.error is None:
+            return outcome.value
+        outcome = await Recovery(call).run(outcome)
         if outcome.error is None:
             return outcome.value
         # Raised here, outside of any `except` and with nothing left in this frame, so that the
         # error has no chain, forms no cycle, and leads a debugger to no header or response.
         error = outcome.error
-        del request, outcome
+        del request, call, outcome
         try:
             raise error
         finally:

@@ -93,6 +93,12 @@ class Terms:
             return ""
         return self.credential.account_of(bearer)
 
+    def is_refused(self, bearer: Bearer | None) -> bool:
+        """Return whether a provider's token was answered with 401, as far as the pool knows."""
+        if bearer is None or self.credential is None or self.credential.fixed is not None:
+            return False
+        return self.pool.accounts.is_refused(bearer)
+
     def bucket(self, bearer: Bearer | None, creator: str | None) -> Bucket:
         """Return the bucket of the rate limit that a request counts in."""
         return self.pool.accounts.bucket(self.account_of(bearer), creator)

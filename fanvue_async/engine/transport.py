@@ -201,7 +201,7 @@ def loop_of(session: aiohttp.ClientSession) -> asyncio.AbstractEventLoop:
 
 
 @lru_cache(maxsize=16)
-def content_headers(content_type: str) -> CIMultiDict[str]:
+def _content_headers(content_type: str) -> CIMultiDict[str]:
     """Return the headers of a body of that type, which aiohttp only reads."""
     return CIMultiDict({"Content-Type": content_type})
 
@@ -225,16 +225,16 @@ class RequestBody(aiohttp.BytesPayload):
     def __init__(
         self,
         content: bytes | memoryview | None,
-        headers: CIMultiDict[str],
+        content_type: str,
         connections: Connections,
     ) -> None:
         # Not the base's __init__, which makes headers for each payload and warns about large ones.
         self._value: Any = content or b""
         self._size = len(self._value)
-        self._headers = headers
+        self._headers = _content_headers(content_type)
         self._connections = connections
         self.empty: bool = content is None
-        self.has_type: bool = content is not None and bool(headers["Content-Type"])
+        self.has_type: bool = content is not None and content_type != ""
 
     def __deepcopy__(self, _: object) -> bytes | None:
         """Give what was sent, to whoever records requests (vcrpy)."""

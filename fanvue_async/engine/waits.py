@@ -6,10 +6,18 @@ import asyncio
 from collections import OrderedDict
 from contextlib import suppress
 from contextvars import Context
-from typing import Self
+from typing import Any, Self
 
 _PATIENCE = 0.5  # seconds that ended waits may take to end
 _EARLY = 0.001  # seconds: uvloop counts in milliseconds, and timers may fire up to 0.5 ms early
+
+
+def this_task() -> asyncio.Task[Any] | None:
+    """Return the task that runs; None outside of any."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 class Slots:
@@ -156,17 +164,15 @@ class Scope:
 
     __slots__ = ("_cancelling", "_scopes", "_task", "_timer", "expired")
 
-    def __init__(self, scopes: Scopes, timer: Timer) -> None:
+    def __init__(self, scopes: Scopes, timer: Timer, task: asyncio.Task[Any]) -> None:
         self._scopes = scopes
         self._timer = timer
+        self._task = task
         self.expired: bool = False
         """Whether it has asked its task to end the wait."""
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._cancelling = task.cancelling()
+        self._cancelling = self._task.cancelling()
         self._timer.start(self)
         self._scopes.open.add(self)
         return self

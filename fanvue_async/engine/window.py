@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from fanvue_async.engine.headers import date_of, report_in
+from fanvue_async.engine.headers import date_of, numbers_of, reported_in
 
 _FARTHEST_RESET = 3_600.0  # seconds: a reset that is farther off makes no sense
 _AT_ONCE = 8  # the part of what is left, 1 in so many, that is sent without seeing any response
@@ -32,10 +32,10 @@ class Report:
 
 def read_report(headers: Mapping[str, str]) -> Report | None:
     """Read ``X-RateLimit-*``; None unless all three are there and make sense."""
-    report = report_in(headers)
-    if report is None:
+    numbers = numbers_of(reported_in(headers))
+    if numbers is None:
         return None
-    limit, remaining, reset = map(int, report.split())
+    limit, remaining, reset = numbers
     return Report(limit, min(remaining, limit), reset) if limit else None
 
 

@@ -14,6 +14,7 @@ from fanvue_async import config
 from fanvue_async.client import FanvueClient
 from fanvue_async.engine.cancels import to_its_end
 from fanvue_async.engine.credentials import Secret
+from fanvue_async.engine.waits import this_task
 from fanvue_async.errors import ConfigurationError
 from fanvue_async.oauth import sign_in as browser
 from fanvue_async.oauth.connecting import Connecting
@@ -175,7 +176,9 @@ class OAuthApp:
         if account not in self._tokens:
             checked_account(account)
             pool = self._client._session.terms.pool  # noqa: SLF001 - of this package
-            self._tokens[account] = AccountToken(account, self._renewals, self._tasks, pool.refusal)
+            self._tokens[account] = AccountToken(
+                account, self._renewals, self._tasks, lambda: pool.refusal(this_task())
+            )
         return self._tokens[account]
 
     async def accounts(self) -> AsyncIterator[str]:

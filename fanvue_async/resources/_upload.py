@@ -14,6 +14,7 @@ from yarl import URL
 from fanvue_async.engine import wire
 from fanvue_async.engine.call import Call
 from fanvue_async.engine.operation import Request
+from fanvue_async.engine.recovery import run
 from fanvue_async.errors import InvalidArgumentError, ProtocolError, TransportError
 from fanvue_async.log import PASSING
 from fanvue_async.log import logger as _logger
@@ -291,7 +292,7 @@ class Transfer:
             on_progress=lambda sent: self._note(number, sent),
             headers={},
         )
-        outcome = await Call(self._terms, request).run()
+        outcome = await run(Call(self._terms, request))
         del request, content  # out of this frame: the one is signed, the other is large
         if outcome.error is not None:
             raise outcome.error

@@ -19,7 +19,7 @@ from fanvue_async.engine.headers import (
     RESET,
     clean,
     rate_limit_of,
-    report_in,
+    reported_in,
     retry_after,
 )
 
@@ -140,7 +140,7 @@ def _headers(limit: str | None, remaining: str | None, reset: str | None) -> CIM
 
 def test_a_rate_limit_is_read_from_its_three_headers() -> None:
     """The documented headers become numbers and an aware time in UTC."""
-    rate_limit = rate_limit_of(report_in(_headers("200", "7", "1700000000")))
+    rate_limit = rate_limit_of(reported_in(_headers("200", "7", "1700000000")))
 
     assert rate_limit is not None
     assert rate_limit == RateLimit(200, 7, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC))
@@ -157,14 +157,14 @@ def test_a_rate_limit_that_makes_no_sense_is_none(bad: str | None, position: int
     values: list[str | None] = ["200", "7", "1700000000"]
     values[position] = bad
 
-    assert rate_limit_of(report_in(_headers(*values))) is None
+    assert rate_limit_of(reported_in(_headers(*values))) is None
 
 
 @settings(deadline=None)
 @given(st.text() | st.integers().map(str), st.text() | st.integers().map(str))
 def test_any_headers_give_a_rate_limit_or_none(count: str, reset: str) -> None:
     """No text in the headers makes an answer fail."""
-    rate_limit = rate_limit_of(report_in(_headers(count, count, reset)))
+    rate_limit = rate_limit_of(reported_in(_headers(count, count, reset)))
 
     assert rate_limit is None or rate_limit.reset_at.utcoffset() == timedelta(0)
 

@@ -9,7 +9,7 @@ import pytest
 from support.stages import turns
 
 from fanvue_async import FanvueClient, Timeout
-from fanvue_async.engine.waits import Scope, Scopes, Slots, Timer
+from fanvue_async.engine.waits import Scope, Scopes, Slots, Timer, this_task
 
 # The queue. That calls go through it in their order is in test_pool.py.
 
@@ -49,9 +49,15 @@ async def test_a_waiter_that_is_thrown_away_takes_no_slot() -> None:
 # Scopes and timers. A test's waits end by the timer or never, so that no bound is needed.
 
 
+def _scope(scopes: Scopes, timer: Timer) -> Scope:
+    task = this_task()
+    assert task is not None
+    return Scope(scopes, timer, task)
+
+
 async def _wait_in(scopes: Scopes, timer: Timer) -> float | None:
     """Wait for ever, and return when the timer ended that, if it did."""
-    with Scope(scopes, timer) as scope:
+    with _scope(scopes, timer) as scope:
         await asyncio.Event().wait()
     return asyncio.get_running_loop().time() if scope.expired else None
 
@@ -83,7 +89,7 @@ async def test_each_wait_ends_at_its_own_time() -> None:
 async def test_who_leaves_early_holds_nobody_else_up() -> None:
     """The timer was set for the first of them; the second has the whole of its own time."""
     scopes, timer = Scopes(), Timer(0.1)
-    with Scope(scopes, timer) as first:
+    with _scope(scopes, timer) as first:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     began = asyncio.get_running_loop().time()
@@ -113,7 +119,7 @@ async def test_a_timer_has_one_handle_and_only_while_somebody_waits() -> None:
 async def test_a_timer_can_be_changed_under_a_wait() -> None:
     """Then the new one holds, from now, and the old one no longer."""
     scopes = Scopes()
-    with Scope(scopes, Timer(0.01)) as scope:
+    with _scope(scopes, Timer(0.01)) as scope:
         scope.change_to(Timer(60))
         await asyncio.sleep(0.03)
         assert not scope.expired
