@@ -41,6 +41,7 @@ from fanvue_async.errors import (
     VersionSunsetError,
     WebhookError,
 )
+from fanvue_async.lazy import lazily as _lazily
 from fanvue_async.raw import Response
 from fanvue_async.version import __version__
 
@@ -215,7 +216,7 @@ if TYPE_CHECKING:
     )
 else:
     # A noun is imported when it is first used, and msgspec with it.
-    _LAZY = {
+    _NOUNS = {
         "Account": "fanvue_async.resources.users",
         "AccountDetails": "fanvue_async.resources.users",
         "AccountEarnings": "fanvue_async.resources.users",
@@ -357,15 +358,7 @@ else:
         "VaultFolderMedia": "fanvue_async.resources.vault",
         "VaultResource": "fanvue_async.resources.vault",
     }
-
-    def __getattr__(name: str) -> object:
-        """Import a name that belongs to a noun (PEP 562)."""
-        if name not in _LAZY:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module  # noqa: PLC0415 - likewise
-
-        value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-        return value
+    __getattr__ = _lazily(globals(), _NOUNS)
 
 
 __all__ = [

@@ -23,8 +23,7 @@ from urllib.parse import quote
 
 import attrs
 
-from fanvue_async import errors
-from fanvue_async.errors import FanvueError, InvalidArgumentError, StoreError
+from fanvue_async.errors import LASTING, FanvueError, InvalidArgumentError, StoreError
 from fanvue_async.stores import Entry, Store, documents
 from fanvue_async.stores.claims import Claim
 
@@ -42,17 +41,6 @@ _WRITE_TRIES = 30
 _WRITE_PAUSE = 1.0  # seconds between tries to write what a call came to
 _NAME_LENGTH = 200
 _MAX_CONCURRENCY = 10_000
-
-# What every further item would meet, too.
-_STOPPING = (
-    errors.AuthenticationError,
-    errors.PermissionDeniedError,
-    errors.UnsupportedVersionError,
-    errors.VersionSunsetError,
-    errors.ConfigurationError,
-    errors.ClientStateError,
-    errors.SignInRequiredError,
-)
 _running: set[asyncio.Task[Any]] = set()  # so that no task is collected while it works
 
 
@@ -241,7 +229,7 @@ class Bulk(Generic[T, V]):
             if done is _Busy.BUSY:
                 self._busy.append(item)
             elif done is not None:
-                if isinstance(done.error, _STOPPING):
+                if isinstance(done.error, LASTING):
                     self._stop(done.error)
                 return done
         return None
@@ -336,7 +324,7 @@ def _outcome(error: FanvueError) -> Outcome:
     """Decide what an error of a call means for its item."""
     if error.maybe_processed:
         return "unknown"
-    if error.transient or isinstance(error, (*_STOPPING, StoreError)):
+    if error.transient or isinstance(error, (*LASTING, StoreError)):
         return "postponed"
     return "refused"
 

@@ -304,3 +304,15 @@ class ServerError(APIError):
     """5xx: the API or a proxy in front of it failed."""
 
     transient = True
+
+
+LASTING: tuple[type[FanvueError], ...] = (
+    AuthenticationError,
+    PermissionDeniedError,
+    UnsupportedVersionError,
+    VersionSunsetError,
+    ConfigurationError,
+    ClientStateError,
+    SignInRequiredError,
+)
+"""What every further call would meet, too: token, scope, version, settings, a closed client."""

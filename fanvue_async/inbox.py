@@ -17,9 +17,14 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from fanvue_async import errors
 from fanvue_async.client import CreatorClient, FanvueClient
-from fanvue_async.errors import APIError, FanvueError, InvalidArgumentError
+from fanvue_async.errors import (
+    LASTING,
+    APIError,
+    FanvueError,
+    InvalidArgumentError,
+    StoreError,
+)
 from fanvue_async.log import logger as _logger
 from fanvue_async.resources.chats import Chat
 from fanvue_async.resources.messages import Message
@@ -29,17 +34,7 @@ _AUTOMATIC = "AUTOMATED_"
 _REMEMBERED_SECONDS = 30 * 86_400.0
 _NAME_LENGTH = 200
 
-# What every further chat would meet, too.
-_STOPPING = (
-    errors.AuthenticationError,
-    errors.PermissionDeniedError,
-    errors.UnsupportedVersionError,
-    errors.VersionSunsetError,
-    errors.ConfigurationError,
-    errors.ClientStateError,
-    errors.SignInRequiredError,
-    errors.StoreError,
-)
+_STOPPING = (*LASTING, StoreError)  # what every further chat would meet, too
 
 
 class Inbox:

@@ -77,13 +77,14 @@ TESTING = _of("fanvue_async.testing", "fanvue_async.pytest_plugin", "fanvue_asyn
     ("modules", "never"),
     [
         (_of("fanvue_async.errors"), set(FILES)),
-        ({"fanvue_async.stores"}, set(FILES) - {"fanvue_async.errors"}),
+        (_of("fanvue_async.lazy"), set(FILES)),
+        ({"fanvue_async.stores"}, set(FILES) - {"fanvue_async.errors", "fanvue_async.lazy"}),
         (_of(ENGINE), SURFACE | _of("fanvue_async.stores.")),
         (_of("fanvue_async.paging", "fanvue_async.money"), SURFACE),
         (_of("fanvue_async.resources"), _of("fanvue_async.client", "fanvue_async.testing")),
         (set(FILES) - TESTING, TESTING),
     ],
-    ids=["errors", "stores", "engine", "paging", "nouns", "testing"],
+    ids=["errors", "lazy", "stores", "engine", "paging", "nouns", "testing"],
 )
 def test_imports_go_one_way(modules: set[str], never: set[str]) -> None:
     """The engine knows no noun, the errors nothing, a noun no client, and nobody the fake."""

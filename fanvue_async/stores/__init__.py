@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 import attrs
+
+from fanvue_async.lazy import lazily as _lazily
 
 if TYPE_CHECKING:
     from fanvue_async.stores.memory import MemoryStore
     from fanvue_async.stores.redis import RedisStore
     from fanvue_async.stores.sqlite import SQLiteStore
 else:
-    _LAZY = {
-        "MemoryStore": "fanvue_async.stores.memory",
-        "RedisStore": "fanvue_async.stores.redis",
-        "SQLiteStore": "fanvue_async.stores.sqlite",
-    }
-
-    def __getattr__(name: str) -> object:
-        """Import a store when it is first asked for (PEP 562)."""
-        if name not in _LAZY:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-        return value
+    __getattr__ = _lazily(
+        globals(),
+        {
+            "MemoryStore": "fanvue_async.stores.memory",
+            "RedisStore": "fanvue_async.stores.redis",
+            "SQLiteStore": "fanvue_async.stores.sqlite",
+        },
+    )
 
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from fanvue_async.testing.exchange import missing
+from fanvue_async.testing.exchange import look_up
 from fanvue_async.testing.routes import Access, Call, Route, Routes
 from fanvue_async.testing.users import Row, new_uuid, uuid_of
 
@@ -48,17 +48,11 @@ class Apps:
 
     def mine(self, call: Call) -> Any:
         """GET /apps/{appUuid}/subscription/me."""
-        return _found(self.subscriptions, call)
+        return look_up(self.subscriptions, call.path["appUuid"], "App")
 
     def state(self, call: Call) -> Any:
         """GET /apps/{appUuid}/subscription-status."""
-        return _found(self.states, call)
-
-
-def _found(rows: dict[str, Row], call: Call) -> Row:
-    if call.path["appUuid"] not in rows:
-        raise missing("App")
-    return rows[call.path["appUuid"]]
+        return look_up(self.states, call.path["appUuid"], "App")
 
 
 _READ = Access("read:self")

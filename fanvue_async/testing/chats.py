@@ -8,7 +8,7 @@ from uuid import UUID
 
 import attrs
 
-from fanvue_async.testing.exchange import RefusedError, missing
+from fanvue_async.testing.exchange import RefusedError, look_up
 from fanvue_async.testing.routes import Access, Call, Route, Routes
 from fanvue_async.testing.users import Row, new_uuid, uuid_of
 from fanvue_async.testing.values import body
@@ -125,9 +125,7 @@ class Chats(Sequence[str]):
             RefusedError: there is no such chat (404).
 
         """
-        if user not in self._chats:
-            raise missing("Chat")
-        return self._chats[user]
+        return look_up(self._chats, user, "Chat")
 
     def has(self, user: str) -> bool:
         """Return whether there is a chat with a user."""

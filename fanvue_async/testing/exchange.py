@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json as json_module
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from multidict import CIMultiDict
 
 from fanvue_async.engine import wire
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -81,6 +83,18 @@ class RefusedError(Exception):
 def missing(what: str) -> RefusedError:
     """Refuse with the documented 404."""
     return RefusedError.saying(404, f"{what} not found")
+
+
+def look_up(rows: Mapping[str, T], key: str, what: str) -> T:
+    """Return a row.
+
+    Raises:
+        RefusedError: there is none of this key (404).
+
+    """
+    if key not in rows:
+        raise missing(what)
+    return rows[key]
 
 
 def page(rows: Sequence[Any], query: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import attrs
 
-from fanvue_async.testing.exchange import RefusedError, missing, page
+from fanvue_async.testing.exchange import RefusedError, look_up, missing, page
 from fanvue_async.testing.routes import Access, Call, Route, Routes
 from fanvue_async.testing.users import Row, new_uuid, uuid_of
 from fanvue_async.testing.values import PAGE, Parameter, body, list_of, one_of, text
@@ -60,10 +60,7 @@ class CustomLists:
         return found.members if found else []
 
     def _get(self, call: Call) -> _List:
-        found = self._lists.get(call.path["uuid"])
-        if found is None:
-            raise missing("List")
-        return found
+        return look_up(self._lists, call.path["uuid"], "List")
 
     def _check_name(self, name: str, but: _List | None = None) -> None:
         if any(each.name == name and each is not but for each in self._lists.values()):

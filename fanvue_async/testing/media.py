@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-from fanvue_async.testing.exchange import missing
+from fanvue_async.testing.exchange import look_up
 from fanvue_async.testing.users import Row, new_uuid, uuid_of
 
 if TYPE_CHECKING:
@@ -108,9 +108,7 @@ class Media:
             RefusedError: there is no such media item (404).
 
         """
-        if uuid not in self._rows:
-            raise missing("Media")
-        return self._rows[uuid]
+        return look_up(self._rows, uuid, "Media")
 
     def chat_variants(self, uuid: str, wanted: list[str]) -> list[Row]:
         """Return the forms of a media item that were asked for, as chats show them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from fanvue_async.testing.exchange import RefusedError, missing, page
+from fanvue_async.testing.exchange import RefusedError, look_up, page
 from fanvue_async.testing.routes import Access, Call, Route, Routes
 from fanvue_async.testing.users import Row, new_uuid
 from fanvue_async.testing.values import PAGE, body, text
@@ -34,10 +34,7 @@ class Collections:
         return [{"uuid": row["uuid"], "label": row["label"]} for row in known]
 
     def _find(self, call: Call) -> Row:
-        found = self._rows.get(call.path["uuid"])
-        if found is None:
-            raise missing("Collection")
-        return found
+        return look_up(self._rows, call.path["uuid"], "Collection")
 
     def _check_label(self, label: str, but: Row | None = None) -> None:
         if any(row["label"] == label and row is not but for row in self._rows.values()):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import attrs
 
-from fanvue_async.testing.exchange import missing, page
+from fanvue_async.testing.exchange import look_up, page
 from fanvue_async.testing.routes import Access, Call, Route, Routes
 from fanvue_async.testing.users import Row, new_uuid, uuid_of
 from fanvue_async.testing.values import (
@@ -117,10 +117,7 @@ class Posts:
             RefusedError: there is no such post (404).
 
         """
-        found = self._posts.get(uuid_of(uuid))
-        if found is None:
-            raise missing("Post")
-        return found
+        return look_up(self._posts, uuid_of(uuid), "Post")
 
     def show(self, post: Post) -> Row:
         """Return a post as the API shows it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from fanvue_async.testing.exchange import missing, page
+from fanvue_async.testing.exchange import look_up, page
 from fanvue_async.testing.routes import Access, Call, Route, Routes
 from fanvue_async.testing.users import Row, new_uuid, uuid_of
 from fanvue_async.testing.values import PAGE, Parameter, text
@@ -49,10 +49,7 @@ class Templates:
 
     def one(self, call: Call) -> Any:
         """GET /chats/templates/{templateUuid}."""
-        found = self.find(call.path["templateUuid"])
-        if found is None:
-            raise missing("Template")
-        return found
+        return look_up(self._rows, call.path["templateUuid"], "Template")
 
 
 _QUERY = {**PAGE, "folderName": Parameter(text())}

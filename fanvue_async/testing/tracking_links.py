@@ -9,7 +9,7 @@ from uuid import UUID
 
 import attrs
 
-from fanvue_async.testing.exchange import cursor_page, missing
+from fanvue_async.testing.exchange import cursor_page, look_up, missing
 from fanvue_async.testing.routes import Access, Call, Route, Routes
 from fanvue_async.testing.users import Row, new_uuid, uuid_of
 from fanvue_async.testing.values import Parameter, body, moment, number, one_of, text
@@ -72,10 +72,7 @@ class TrackingLinks:
         found.row["clicks"] += 1
 
     def _find(self, call: Call) -> _Link:
-        found = self._links.get(call.path["uuid"])
-        if found is None:
-            raise missing("Tracking link")
-        return found
+        return look_up(self._links, call.path["uuid"], "Tracking link")
 
     def page(self, call: Call) -> Any:
         """GET /tracking-links, newest first."""

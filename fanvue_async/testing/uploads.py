@@ -7,7 +7,7 @@ from uuid import UUID
 
 import attrs
 
-from fanvue_async.testing.exchange import RefusedError, Reply, missing
+from fanvue_async.testing.exchange import RefusedError, Reply, look_up
 from fanvue_async.testing.media import KINDS
 from fanvue_async.testing.routes import Access, Call, Route, Routes
 from fanvue_async.testing.storage import etag
@@ -66,10 +66,7 @@ class Uploads:
 
     def _find(self, call: Call) -> Upload:
         """Find an upload; that an unknown one is a 404 is documented for creators alone."""
-        upload = self._uploads.get(call.path["uploadId"])
-        if upload is None:
-            raise missing("Upload")
-        return upload
+        return look_up(self._uploads, call.path["uploadId"], "Upload")
 
     def part_url(self, call: Call) -> Reply:
         """GET /media/uploads/{uploadId}/parts/{partNumber}/url."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import attrs
 
-from fanvue_async.testing.exchange import RefusedError, missing, page
+from fanvue_async.testing.exchange import RefusedError, look_up, missing, page
 from fanvue_async.testing.routes import Access, Call, Route, Routes
 from fanvue_async.testing.users import Row, uuid_of
 from fanvue_async.testing.values import PAGE, body, list_of, text
@@ -49,10 +49,7 @@ class Vault:
         return self._folders[name].media if name in self._folders else []
 
     def _find(self, call: Call) -> _Folder:
-        found = self._folders.get(call.path["folderName"])
-        if found is None:
-            raise missing("Folder")
-        return found
+        return look_up(self._folders, call.path["folderName"], "Folder")
 
     def _check_name(self, name: str) -> None:
         if name in self._folders:
