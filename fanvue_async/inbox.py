@@ -34,7 +34,8 @@ _AUTOMATIC = "AUTOMATED_"
 _REMEMBERED_SECONDS = 30 * 86_400.0
 _NAME_LENGTH = 200
 
-_STOPPING = (*LASTING, StoreError)  # what every further chat would meet, too
+# What every further chat would meet, too.
+_STOPPING: tuple[type[FanvueError], ...] = (*LASTING, StoreError)
 
 
 class Inbox:
