@@ -130,10 +130,20 @@ class Gate:
             waiter = waiters.popleft()
             if not waiter.future.done():
                 waiter.future.set_result(None)
-        if waiters and self._timer is None:
-            seconds = min(max(self.seconds_for(0), _SOONEST_LOOK), _LOOK_AGAIN)
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(seconds, self._look, context=Context())
+        if waiters:
+            seconds = self.seconds_for(0)
+            if not seconds and self._in_flight:  # the end of one of those lets the next one go
+                seconds = _LOOK_AGAIN
+            self._look_in(min(max(seconds, _SOONEST_LOOK), _LOOK_AGAIN))
+
+    def _look_in(self, seconds: float) -> None:
+        """Look at the waiters then, unless that happens earlier anyway."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + seconds + _SOONEST_LOOK:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(seconds, self._look, context=Context())
 
     def _look(self) -> None:
         """Admit, and refuse those whose wait is pointless."""
@@ -154,6 +164,8 @@ class Gate:
     def close(self) -> None:
         """End all waits, and refuse further ones."""
         self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         for waiter in self._waiters:
             if not waiter.future.done():
                 waiter.future.set_exception(GateClosedError())

@@ -16,6 +16,7 @@ from fanvue_async.engine.headers import date_of, numbers_of, reported_in
 
 _FARTHEST_RESET = 3_600.0  # seconds: a reset that is farther off makes no sense
 _AT_ONCE = 8  # the part of what is left, 1 in so many, that is sent without seeing any response
+_AT_ONCE_SHARED = 16  # the same where others use the bucket, too
 _RESERVE = 10  # the part of a bucket, 1 in so many, that is left alone where others use it
 _DRIFT = 0.0005  # of the time that has passed: more than two clocks drift apart
 
@@ -149,15 +150,20 @@ class Allowance:
     def _allows(self, window: Window, in_flight: int) -> bool:
         """Return whether one more may be sent.
 
-        As a window runs out, fewer go at once, so that what others use shows in time. Where others
-        were seen, the last tenth is left alone, for which all would compete.
+        As a window runs out, fewer go at once, so that what others use shows in time.
         """
-        assert window.limit is not None
-        if window.left <= 0:
+        left = window.left - self._reserve(window)
+        if left <= 0:
             return window.reset is None and in_flight == 0  # or its end is never noticed
-        others = 0 < self._others_in >= window.number - 1
-        reserve = window.limit // _RESERVE if others else 0
-        return window.left > reserve and in_flight < max(1, (window.left + in_flight) // _AT_ONCE)
+        at_once = _AT_ONCE_SHARED if self._has_others(window) else _AT_ONCE
+        return in_flight < max(1, (left + in_flight) // at_once)
+
+    def _has_others(self, window: Window) -> bool:
+        return 0 < self._others_in >= window.number - 1
+
+    def _reserve(self, window: Window) -> int:
+        """Return what is left alone where others were seen, as all would compete for it."""
+        return (window.limit or 0) // _RESERVE if self._has_others(window) else 0
 
     def put_back(self) -> None:
         """Give back a request that was never sent."""
@@ -176,10 +182,11 @@ class Allowance:
     def seconds_for(self, place: int, now: float) -> float:
         """Return the least number of seconds until the waiter at a place, from 0, may go."""
         window = self.window
-        if window.limit is None or window.left > place or window.reset is None:
+        left = window.left - self._reserve(window)
+        if window.limit is None or left > place or window.reset is None:
             return 0.0
         until_reset = max(0.0, window.reset - self.clock.at(now))
-        return until_reset + (place - max(0, window.left)) // window.limit * window.length
+        return until_reset + (place - max(0, left)) // window.limit * window.length
 
     def close(self) -> None:
         """End what runs beside the calls: nothing here."""
