@@ -38,7 +38,7 @@ _BEGUN: Final = "begun"
 _LEASE_SECONDS = 15.0
 _BUSY_PAUSE = 0.5  # seconds until an item is looked at again that another is at work on
 _WRITE_TRIES = 30
-_WRITE_PAUSE = 1.0  # seconds between tries to write what a call came to
+_WRITE_PAUSE = 1.0  # seconds between tries to write what a call came to, and after a failed look
 _NAME_LENGTH = 200
 _MAX_CONCURRENCY = 10_000
 _running: set[asyncio.Task[Any]] = set()  # so that no task is collected while it works
@@ -275,6 +275,7 @@ class _Worker(Generic[T, V]):
                 return _Busy.BUSY
         except StoreError as error:
             await claim.lease.release()  # it may have been taken all the same
+            await asyncio.sleep(_WRITE_PAUSE)  # or a short outage would postpone the whole list
             return Done(item, "postponed", error=error)
         async with claim.lease.renewed():
             return await self._handle(item, mark, claim)

@@ -362,6 +362,22 @@ async def test_what_a_store_postponed_is_tried_by_the_next_run(
     assert await run([1], work, store) == {1: "done"}
 
 
+async def test_a_short_outage_of_the_store_does_not_postpone_the_whole_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Items wait while the store is down, so that most of them are done when it is back."""
+    monkeypatch.setattr(bulk, "_WRITE_PAUSE", 0.01)
+    store, work = Failing("get", set(), after=False), Work()
+    down_until = asyncio.get_running_loop().time() + 0.03
+
+    def is_due(_: str) -> bool:
+        return asyncio.get_running_loop().time() < down_until
+
+    monkeypatch.setattr(store, "_is_due", is_due)
+    await run(range(1_000), work, store)
+    assert len(work.done) >= 800
+
+
 async def test_a_call_whose_hook_cancels_its_task(store: MemoryStore) -> None:
     """It is the task of that item alone: nobody else is cancelled."""
 
