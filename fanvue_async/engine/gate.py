@@ -104,7 +104,8 @@ class Gate:
         self._in_flight -= 1
         if not was_sent:
             self.allowance.put_back()
-        self.admit()
+        if self._waiters:
+            self.admit()
 
     def refuse(self, retry_after: float | None) -> None:
         """Close the gate for as long as a 429 asks for, if it says so."""
@@ -221,13 +222,15 @@ class Gates:
         self, account: str, creator: str | None, operation: str, answer: Answer, sent: float
     ) -> None:
         """Learn what a response says about its bucket; ``sent`` is when it was asked for."""
-        now = self._clock()
-        self._server_clock.note(answer.headers, sent, now)
-        report = read_report(answer.headers)
-        if report is None and answer.status >= 500:  # noqa: PLR2004 - it may be a proxy's
-            return
+        now, headers = self._clock(), answer.headers
+        self._server_clock.note(headers, sent, now)
         family = self._families.get((account, creator))
         if family is None:
+            return
+        if not family.own and operation in family.members and family.main.allowance.knows(headers):
+            return
+        report = read_report(headers)
+        if report is None and answer.status >= 500:  # noqa: PLR2004 - it may be a proxy's
             return
         gate = self._gate_of_report(family, (account, creator), operation, report)
         gate.allowance.note(report, now)

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class Turn:
     """A call's turn: taken before each of its attempts is sent, and ended after it."""
 
-    __slots__ = ("_gates", "_request", "_taken", "_terms", "_until")
+    __slots__ = ("_account", "_gates", "_request", "_taken", "_terms", "_until")
 
     def __init__(self, gates: Gates, terms: Terms, request: Request[Any]) -> None:
         self._gates = gates
         self._terms = terms
         self._request = request
+        self._account = ""
         self._taken: Gate | None = None
         self._until = 0.0  # how long the call waits for the rate limit at most
 
@@ -71,7 +72,8 @@ class Turn:
         """End the turn, and learn what the response says about the bucket."""
         gate, self._taken = self._taken, None
         if isinstance(result, Answer):
-            account, request = self._terms.account_of(bearer), self._request
+            request = self._request
+            account = self._account if gate is not None else self._terms.account_of(bearer)
             self._gates.note(account, request.creator, request.name, result, started)
         if gate is not None:
             gate.leave(was_sent=was_sent)
@@ -82,7 +84,8 @@ class Turn:
 
     def _gate(self, bearer: Bearer | None) -> Gate:
         request = self._request
-        return self._gates.gate(self._terms.account_of(bearer), request.creator, request.name)
+        account = self._account = self._terms.account_of(bearer)
+        return self._gates.gate(account, request.creator, request.name)
 
     def _bucket(self, bearer: Bearer | None) -> str:
         account, creator = self._terms.account_of(bearer), self._request.creator

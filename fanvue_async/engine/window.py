@@ -9,16 +9,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import attrs
+from multidict import istr
 
-from fanvue_async.engine.headers import date_of, numbers_of, reported_in
+from fanvue_async.engine.headers import (
+    LIMIT,
+    REMAINING,
+    RESET,
+    date_of,
+    numbers_of,
+    reported_in,
+)
 
+_DATE = istr("Date")  # an istr is looked up without being case-folded each time
+_DIGITS = 10  # fewer than those make sense
 _FARTHEST_RESET = 3_600.0  # seconds: a reset that is farther off makes no sense
 _AT_ONCE = 8  # the part of what is left, 1 in so many, that is sent without seeing any response
 _AT_ONCE_SHARED = 16  # the same where others use the bucket, too
 _RESERVE = 10  # the part of a bucket, 1 in so many, that is left alone where others use it
 _DRIFT = 0.0005  # of the time that has passed: more than two clocks drift apart
+_DATE_SECONDS = 1.0  # how long responses have the same date
 
 
 @attrs.frozen
@@ -40,9 +52,19 @@ def read_report(headers: Mapping[str, str]) -> Report | None:
     return Report(limit, min(remaining, limit), reset) if limit else None
 
 
-@attrs.frozen
+@lru_cache(maxsize=64)  # all responses of a window say the same
+def _read_bounds(limit: str, reset: str) -> tuple[int, int]:
+    """Read a limit and its reset; (0, 0) unless both make sense."""
+    numbers = numbers_of((limit, "0", reset))
+    return (0, 0) if numbers is None else (numbers[0], numbers[2])
+
+
+@attrs.define
 class Window:
-    """A bucket at one time."""
+    """A bucket at one time. What changes is made anew, but for what is left.
+
+    That changes with each call.
+    """
 
     number: int = 0
     """Counts the windows, so that what belongs to an earlier one is told apart."""
@@ -95,18 +117,23 @@ class ServerClock:
     Until the first one, and for a server that sends none, the machine's own clock is believed.
     """
 
-    __slots__ = ("_known_at", "_offset", "_wall")
+    __slots__ = ("_known_at", "_offset", "_text", "_wall")
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
+        self._text: str | None = None  # of the newest date
         self._offset: float | None = None  # the API's clock less ours, at most late
         self._known_at = 0.0
 
     def note(self, headers: Mapping[str, str], sent: float, received: float) -> None:
         """Learn from a response, given our own clock when it was asked for and when it came."""
+        text = headers.get(_DATE)
+        if text == self._text and received - self._known_at < _DATE_SECONDS:
+            return  # the first response of this second has told more
         date = date_of(headers)
         if date is None:
             return
+        self._text = text
         at_least = date - received
         offset = self._offset
         if offset is not None:
@@ -140,30 +167,26 @@ class Allowance:
         window = self.window
         if window.limit is None:  # a bucket that nothing is known of is asked by one call first
             return self.is_open or in_flight == 0
-        rolled = window.rolled(self.clock.at(now))
-        if rolled is not window:  # calls in flight at a reset count in the next window
-            window = rolled.taken(in_flight)
-        is_allowed = self._allows(window, in_flight)
-        self.window = window.taken(1) if is_allowed else window
+        if window.reset is not None and (server_now := self.clock.at(now)) >= window.reset:
+            # Calls in flight at a reset count in the next window.
+            window = self.window = window.rolled(server_now).taken(in_flight)
+        left, at_once = window.left, _AT_ONCE
+        if 0 < self._others_in >= window.number - 1:
+            left, at_once = left - self._reserve, _AT_ONCE_SHARED
+        # As a window runs out, fewer go at once, so that what others use shows in time.
+        if left <= 0:
+            is_allowed = window.reset is None and in_flight == 0  # or its end is never noticed
+        else:
+            is_allowed = in_flight == 0 or in_flight < (left + in_flight) // at_once
+        if is_allowed:
+            window.left -= 1
         return is_allowed
 
-    def _allows(self, window: Window, in_flight: int) -> bool:
-        """Return whether one more may be sent.
-
-        As a window runs out, fewer go at once, so that what others use shows in time.
-        """
-        left = window.left - self._reserve(window)
-        if left <= 0:
-            return window.reset is None and in_flight == 0  # or its end is never noticed
-        at_once = _AT_ONCE_SHARED if self._has_others(window) else _AT_ONCE
-        return in_flight < max(1, (left + in_flight) // at_once)
-
-    def _has_others(self, window: Window) -> bool:
-        return 0 < self._others_in >= window.number - 1
-
-    def _reserve(self, window: Window) -> int:
-        """Return what is left alone where others were seen, as all would compete for it."""
-        return (window.limit or 0) // _RESERVE if self._has_others(window) else 0
+    @property
+    def _reserve(self) -> int:
+        """What is left alone where others were seen lately, for which all would compete."""
+        has_others = 0 < self._others_in >= self.window.number - 1
+        return (self.window.limit or 0) // _RESERVE if has_others else 0
 
     def put_back(self) -> None:
         """Give back a request that was never sent."""
@@ -171,18 +194,30 @@ class Allowance:
 
     def note(self, report: Report | None, now: float) -> None:
         """Learn what a response says about the bucket."""
+        window = self.window
         if report is not None:
-            window = self.window
             self.window = window.reported(report, self.clock.at(now))
             if self.window.number == window.number and self.window.left < window.left:
                 self._others_in = window.number
         # Nothing, or nothing that makes sense: then the bucket is open until a 429.
         self.is_open = self.is_open or self.window.limit is None
 
+    def knows(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a response says nothing new, as most do."""
+        window, remaining = self.window, headers.get(REMAINING, "")
+        return (
+            window.limit is not None
+            and _read_bounds(headers.get(LIMIT, ""), headers.get(RESET, ""))
+            == (window.limit, window.reset)
+            and len(remaining) < _DIGITS
+            and remaining.isdecimal()
+            and int(remaining) >= window.left
+        )
+
     def seconds_for(self, place: int, now: float) -> float:
         """Return the least number of seconds until the waiter at a place, from 0, may go."""
         window = self.window
-        left = window.left - self._reserve(window)
+        left = window.left - self._reserve
         if window.limit is None or left > place or window.reset is None:
             return 0.0
         until_reset = max(0.0, window.reset - self.clock.at(now))
