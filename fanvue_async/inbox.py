@@ -104,6 +104,8 @@ class Inbox:
     async def note(self, message_uuid: UUID | str) -> bool:
         """Note a message as handled, as one is that came by a webhook.
 
+        It counts as handled from then on, also if the store fails and has noted it all the same.
+
         Returns:
             False if it was handled already; leave it alone then.
 

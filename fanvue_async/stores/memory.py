@@ -18,6 +18,8 @@ from fanvue_async.stores.rules import (
     new_version,
 )
 
+_SLACK = 100  # expiries of entries that are gone, which may stay
+
 
 class MemoryStore:
     """A `Store` in memory, for one process.
@@ -109,3 +111,10 @@ class MemoryStore:
             entry, _ = self._entries.get(key, (None, None))
             if entry is not None and entry.version == version:
                 del self._entries[key]
+        if len(self._expiring) > 2 * len(self._entries) + _SLACK:  # of what was replaced or deleted
+            self._expiring = [
+                (expires, key, entry.version)
+                for key, (entry, expires) in self._entries.items()
+                if expires is not None
+            ]
+            heapq.heapify(self._expiring)

@@ -62,6 +62,22 @@ async def test_memory_keeps_the_protocol() -> None:
     await check_store(MemoryStore)
 
 
+async def test_memory_holds_nothing_of_what_was_replaced_or_deleted() -> None:
+    """Also if it would have expired much later."""
+    clock = [0.0]
+    async with MemoryStore(_clock=lambda: clock[0]) as store:
+        for number in range(3_000):
+            await store.put("key", b"1", expires_in=3_600)
+            await store.put(f"{number}", b"1", expires_in=3_600)
+            await store.delete(f"{number}")
+        assert len(store._expiring) < 300
+        clock[0] = 3_601
+        assert await store.get("key") is None
+        await store.put("another", b"1")
+        assert [key async for key in store.keys("")] == ["another"]
+        assert repr(store) == "<MemoryStore of 1 entries>"
+
+
 async def test_sqlite_keeps_the_protocol(tmp_path: Path) -> None:
     """Two stores on one file pass the check, each with a connection of its own."""
     await check_store(lambda: SQLiteStore(tmp_path / "fanvue.db"))
