@@ -297,7 +297,7 @@ HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nINFO all is well\u202e{0}{error}%s%d%(name
         HOSTILE.encode(),
         json.dumps({"message": HOSTILE}).encode(),
         json.dumps({"error": HOSTILE, "message": HOSTILE}).encode(),
-        json.dumps({"errors": [HOSTILE, HOSTILE]}).encode(),
+        json.dumps({"errors": [HOSTILE * 2_000, HOSTILE]}).encode(),
         (HOSTILE * 20_000).encode(),
         json.dumps({"message": HOSTILE * 2_000}).encode(),
     ],
@@ -318,6 +318,7 @@ async def test_server_text_is_only_text(
 
     error = caught.value
     assert 0 < len(error.message) <= 500
+    assert error.message.isprintable()
     assert str(error).isprintable()
     assert "{0}{error}%s%d%(name)s" in str(error)
     assert len(events) == (2 if status == 503 else 0)

@@ -30,7 +30,7 @@ _TESTS = {
     "failures.py": ("engine/test_exchange.py", "faults/test_table.py"),
     "notices.py": ("engine/test_pool.py",),
     "pool.py": ("faults/test_lifecycle.py",),
-    "origin.py": ("test_config.py", "test_proxy.py", "test_tls.py"),
+    "origin.py": ("test_config.py", "test_proxy.py", "test_tls.py", "faults/test_table.py"),
     "transport.py": ("engine/test_exchange.py", "engine/test_pool.py"),
 }
 """Where a file's promises are tested, besides in the test file of its name."""
