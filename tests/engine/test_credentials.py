@@ -26,13 +26,6 @@ if TYPE_CHECKING:
 TOKEN = "a-g00d.t0ken~of/this+test=="
 
 
-class EmptyProvider(Provider):
-    """A provider that is falsy, as a collection of no tokens may be."""
-
-    def __len__(self) -> int:
-        return 0
-
-
 def _given(source: Any) -> list[Callable[[], FanvueClient]]:
     """Return the ways to give a client its token."""
     root = FanvueClient(TOKEN)
@@ -210,7 +203,12 @@ def test_redaction_knows_the_escapes_of_json(text: str, redacted: str) -> None:
 
 async def test_a_falsy_provider_is_one() -> None:
     """What a provider's length or truth says has nothing to do with its tokens."""
-    provider = EmptyProvider("expired", "fake-token")
+
+    class Empty(Provider):
+        def __len__(self) -> int:
+            return 0
+
+    provider = Empty("expired", "fake-token")
     async with FakeFanvue() as fake, fake.client(access_token=provider) as client:
         await client.chats.create(USER)
         await client.chats.create(USER)

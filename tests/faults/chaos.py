@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does, for when t
 from faults.hostile import Saboteur, hostile_logging, instrument
 from faults.scale import say
 from support.chaos_server import Chaos, Server
+from support.failing import descriptors, kilobytes
 from support.tls import TRUST, serving
 from support.users import user
 
@@ -313,26 +314,15 @@ async def _watched(seed: int, calls: int, tolerance: float, *, is_hostile: bool)
     """Make a round, and look at what it leaves behind, too."""
     reports: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(str(report)))
-    descriptors = _descriptors()
+    opened = descriptors()
     result = await run(seed, calls, tolerance, is_hostile=is_hostile)
     await asyncio.sleep(0.1)
     if len(asyncio.all_tasks()) > 1:
         reports.append(f"tasks left behind: {asyncio.all_tasks()}")
-    if _descriptors() > descriptors:
-        reports.append(f"{_descriptors() - descriptors} descriptors left behind")
+    if descriptors() > opened:
+        reports.append(f"{descriptors() - opened} descriptors left behind")
     result.wrongs.extend(reports)
     return result
-
-
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a Path for each would open more
-
-
-def _kilobytes() -> int:
-    """Measure the memory that this process takes."""
-    gc.collect()
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0])
 
 
 def _long_run(seed: int, calls: int, seconds: float, tolerance: float, *, is_hostile: bool) -> bool:
@@ -346,7 +336,8 @@ def _long_run(seed: int, calls: int, seconds: float, tolerance: float, *, is_hos
         say(f"seed {seed}: {size:,} calls{' over TLS' if seed % 2 else ''}")
         total += asyncio.run(_watched(seed, size, tolerance, is_hostile=is_hostile))
         made, seed = made + size, seed + 1
-        sizes.append(_kilobytes())
+        gc.collect()
+        sizes.append(kilobytes())
     say("\nthe server played:")
     for name, count in total.played.most_common():
         say(f"{count:8,}  {name}")

@@ -27,6 +27,7 @@ from benchmarks import TESTS
 from benchmarks.server import running
 from faults.scale import TOLERANCE, many, say
 from support.chaos_server import Peer, Server, saying, succeed
+from support.failing import kilobytes
 from support.pace import Clock, no_time
 from support.raw_server import answer, head
 from support.users import USER
@@ -248,12 +249,7 @@ def _start_measuring() -> int:
     """Let VmHWM start from what the process takes now, and return that."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
-    return _kilobytes("VmRSS")
-
-
-def _kilobytes(of: str) -> int:
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition(f"{of}:")[2].split()[0])
+    return kilobytes()
 
 
 @asynccontextmanager
@@ -290,7 +286,7 @@ async def test_a_bomb_does_not_go_off(bombs: dict[str, bytes], form: str, status
             async with longest_turn() as turns:
                 with pytest.raises(DecodeError if status == 201 else ServerError):
                     await client.chats.create(USER)
-            took = _kilobytes("VmHWM") - before
+            took = kilobytes("VmHWM") - before
 
     say(f"a {form} bomb with {status}: {took:,} kB, a turn of {turns[-1] * 1000:.0f} ms")
     assert took < 8_000

@@ -29,7 +29,7 @@ _TESTS = {
     "exchange.py": ("engine/test_exchange.py", "faults/test_table.py"),
     "failures.py": ("engine/test_exchange.py", "faults/test_table.py"),
     "notices.py": ("engine/test_pool.py",),
-    "pool.py": ("faults/test_lifecycle.py",),
+    "pool.py": ("faults/test_lifecycle.py", "faults/test_table.py"),
     "origin.py": ("test_config.py", "test_proxy.py", "test_tls.py", "faults/test_table.py"),
     "transport.py": ("engine/test_exchange.py", "engine/test_pool.py"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,6 +57,12 @@ def collecting_garbage() -> Generator[None]:
         gc.collect(0)
     finally:
         gc.enable()
+
+
+def kilobytes(of: str = "VmRSS") -> int:
+    """Read what memory this process takes, by default now."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{of}:")[2].split()[0])
 
 
 def descriptors() -> int:
