@@ -24,7 +24,7 @@ from fanvue_async.oauth.hook import Hook
 from fanvue_async.oauth.renewal import Pace, Renewals, Tasks
 from fanvue_async.oauth.sign_in import SignIn
 from fanvue_async.oauth.token import AccountToken
-from fanvue_async.stores import Store
+from fanvue_async.stores import Entry, Store
 
 _ACCOUNT_LENGTH = 256
 _METHODS = ("get", "put", "delete", "keys")
@@ -204,15 +204,20 @@ class OAuthApp:
 
     async def _disconnect(self, account: str) -> bool:
         key = self._keys.grant(account)
+        known: Entry | None = None
         while (entry := await self._store.get(key)) is not None:
-            if not await self._store.delete(key, version=entry.version):
-                continue  # renewed in between, and the new pair is the one to end
-            self._forget(account)
-            token = Secret(read(entry).refresh_token)
-            if token.reveal() is not None:
-                await self._endpoint.revoke(token)
-            return True
-        return False
+            known = entry
+            if await self._store.delete(key, version=entry.version):
+                break
+            # It was renewed in between, and the new pair is the one to end; or the store has
+            # deleted it, lost its response, and found nothing when it tried again.
+        if known is None:
+            return False
+        self._forget(account)
+        token = Secret(read(known).refresh_token)
+        if token.reveal() is not None:
+            await self._endpoint.revoke(token)
+        return True
 
     async def aclose(self) -> None:
         """Refuse new exchanges, let those that have begun be stored, then close the connections.

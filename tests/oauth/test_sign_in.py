@@ -442,6 +442,21 @@ async def test_a_pair_stored_during_a_disconnect_is_ended(world: World) -> None:
     assert parse_qs(ended[0].decode())["token"] != used
 
 
+async def test_a_delete_that_the_store_repeats_ends_the_grant(world: World) -> None:
+    """redis-py does when a response is lost; the second time there is nothing to delete."""
+    app = await world.app()
+    await world.connected(app)
+    delete = world.store.delete
+
+    async def twice(key: str, **options: Any) -> bool:
+        await delete(key, **options)
+        return await delete(key, **options)
+
+    world.store.delete = twice  # type: ignore[method-assign] # of this one object
+    assert await app.disconnect("anna")
+    assert world.fake.oauth.grants[0].ended_by == "application"
+
+
 async def test_a_server_that_ends_no_grant(world: World) -> None:
     """The account is forgotten all the same; a grant without a refresh token can only be that."""
     app = await world.app()
