@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 CLIENT_ERRORS = frozenset({"invalid_client", "unauthorized_client"})
 """Errors that are about the application, not about one grant."""
 _ATTEMPTS = 3
+_USELESS = Refusal(
+    None, None, "the authorization server sent no token that can be used", is_unknown=False
+)
 
 
 @attrs.frozen
@@ -228,7 +231,13 @@ class Renewals:
                     raise
                 await self.pace.sleep(self.pace.pause * (0.5 + self.pace.random()))
             else:
-                return Held(grant, self.pace) if is_stored else None
+                break
+        if not is_stored:
+            return None
+        held = Held(grant, self.pace)
+        if held.expires_at <= self.pace.clock():  # it would be exchanged again at once, for ever
+            raise NotRenewedError(_USELESS)
+        return held
 
     async def _save(self, account: str) -> bool:
         """Store a pair that is not stored yet; False if another process wrote in between."""

@@ -374,6 +374,20 @@ async def test_a_response_without_an_access_token_is_kept(world: World) -> None:
     assert world.fake.oauth.counts["refused"] == 0
 
 
+@pytest.mark.parametrize("changes", [{"access_token": ...}, {"expires_in": 1e-9}], ids=str)
+async def test_a_server_that_sends_no_usable_token(world: World, changes: dict[str, Any]) -> None:
+    """It is asked a few times, with pauses, and every pair that it sends is kept."""
+    token = await world.connected(await world.app())
+    world.fake.oauth.changes = changes
+    world.clock.now += 3_601
+    with pytest.raises(TokenError, match="no token that can be used"):
+        await token.get_token()
+    assert world.exchanges == 3
+    world.fake.oauth.changes = {}
+
+    assert await token.get_token()
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [(500, "<html>"), (503, ""), (200, "<html>"), (200, "[]"), (200, ""), (302, ""), (404, "{}")],
