@@ -154,7 +154,9 @@ async def test_an_event_is_answered_and_handled_once(serve: Any) -> None:
     async with made(MemoryStore()) as webhooks, serve(webhooks, seen) as send:
         assert await send(event()) == (200, "")
         await until(lambda: bool(seen.ids))
-        assert await send(event()) == (200, "")
+        while (status := (await send(event()))[0]) == 503:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0)
+        assert status == 200
         assert await send(event(2)) == (200, "")
 
     assert seen.ids == ["evt_1", "evt_2"]
