@@ -406,6 +406,18 @@ async def test_what_was_unknown_stays_so_when_its_repetition_is_postponed(
     assert await run([1], work, store, repeat_unknown=True) == {1: "done"}
 
 
+@pytest.mark.parametrize("after", [False, True])
+async def test_what_was_unknown_stays_so_when_the_store_postpones_it(*, after: bool) -> None:
+    """The fifth write would have been the mark of the repetition."""
+    store = Failing("put", {5}, after=after)
+    errors = [NoAnswerError("lost", maybe_processed=True)]
+    work = Work(lambda _: errors.pop() if errors else None)
+    assert await run([1], work, store) == {1: "unknown"}
+    assert await run([1], work, store, repeat_unknown=True) == {1: "unknown"}
+    assert work.done == [1]
+    assert await run([1], work, store, repeat_unknown=True) == {1: "done"}
+
+
 @pytest.mark.parametrize("before", [True, False])
 async def test_a_mark_that_another_sets_in_between(store: MemoryStore, *, before: bool) -> None:
     """Who loses the race for a mark leaves the item alone."""

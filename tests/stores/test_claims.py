@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -251,6 +251,27 @@ async def test_a_cancelled_acquire_that_fails_is_told_to_nobody(
     await asyncio.sleep(0)
     taking.cancel()
     await asyncio.wait([taking])
+    await _settle()
+
+    assert await _lease(store, clock).acquire()
+
+
+async def test_an_acquire_that_its_store_cancels_gives_back_what_it_took(
+    store: _Store, clock: _Clock
+) -> None:
+    """As one does whose connection is shared with a task that was cancelled."""
+    put, cancels = store.put, [True]
+
+    async def cut(*given: Any, **options: Any) -> str | None:
+        written = await put(*given, **options)
+        if cancels:
+            cancels.pop()
+            raise asyncio.CancelledError
+        return written
+
+    store.put = cut  # type: ignore[method-assign] # of this one object
+    with pytest.raises(asyncio.CancelledError):
+        await _lease(store, clock).acquire()
     await _settle()
 
     assert await _lease(store, clock).acquire()

@@ -378,6 +378,19 @@ async def test_a_callback_may_raise_anything(
     assert "will be called again" in caplog.text
 
 
+async def test_what_ends_a_task_passes(caplog: pytest.LogCaptureFixture) -> None:
+    """It is no failure of the callback, whose event stays stored and is free."""
+    store = MemoryStore()
+
+    async def callback(_: Event) -> None:
+        raise GeneratorExit
+
+    async with made(store) as webhooks, over_asgi(webhooks, callback) as send:
+        assert (await send(event()))[0] == 200
+    assert "will be called again" not in caplog.text
+    assert [key async for key in store.keys("")] == ["webhooks:delivery:evt_1"]
+
+
 async def test_a_callback_that_cannot_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not waited for beyond a few seconds, and its event stays stored."""
     monkeypatch.setattr("fanvue_async.webhooks.worker._PATIENCE", 0.01)
