@@ -68,7 +68,15 @@ class Gate:
 
     def try_enter(self) -> bool:
         """Go through if nobody waits and the bucket allows it."""
-        return not self._waiters and self._take(self._clock())
+        now = self._clock()
+        if (
+            self._waiters
+            or now < self._closed_until
+            or not self.allowance.take(now, self._in_flight, 0)
+        ):
+            return False
+        self._in_flight += 1
+        return True
 
     async def enter(self, until: float, *, first: bool) -> None:
         """Wait for a turn; ``first`` goes before those who wait already.
@@ -223,11 +231,16 @@ class Gates:
     ) -> None:
         """Learn what a response says about its bucket; ``sent`` is when it was asked for."""
         now, headers = self._clock(), answer.headers
-        self._server_clock.note(headers, sent, now)
         family = self._families.get((account, creator))
-        if family is None:
+        if (
+            family is not None
+            and not family.own
+            and operation in family.members
+            and family.main.allowance.knows(headers, now)
+        ):
             return
-        if not family.own and operation in family.members and family.main.allowance.knows(headers):
+        self._server_clock.note(headers, sent, now)
+        if family is None:
             return
         report = read_report(headers)
         if report is None and answer.status >= 500:  # noqa: PLR2004 - it may be a proxy's

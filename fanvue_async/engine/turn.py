@@ -37,8 +37,10 @@ class Turn:
     def try_take(self, bearer: Bearer | None) -> bool:
         """Take the turn if it needs no waiting."""
         gate = self._gate(bearer)
-        self._taken = gate if gate.try_enter() else None
-        return self._taken is not None
+        if not gate.try_enter():
+            return False
+        self._taken = gate
+        return True
 
     async def take(self, bearer: Bearer | None, deadline: float, *, again: bool) -> Failure | None:
         """Wait for the turn; ``again`` goes before those who have not been sent yet."""

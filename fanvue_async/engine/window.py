@@ -30,7 +30,7 @@ _AT_ONCE = 8  # the part of what is left, 1 in so many, that is sent without see
 _AT_ONCE_SHARED = 16  # the same where others use the bucket, too
 _RESERVE = 10  # the part of a bucket, 1 in so many, that is left alone where others use it
 _DRIFT = 0.0005  # of the time that has passed: more than two clocks drift apart
-_DATE_SECONDS = 1.0  # how long responses have the same date
+_DATE_SECONDS = 1.0  # how long responses have the same date, of which the first says most
 
 
 @attrs.frozen
@@ -117,30 +117,29 @@ class ServerClock:
     Until the first one, and for a server that sends none, the machine's own clock is believed.
     """
 
-    __slots__ = ("_known_at", "_offset", "_text", "_wall")
+    __slots__ = ("_offset", "_wall", "known_at", "text")
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
-        self._text: str | None = None  # of the newest date
+        self.text: str | None = None
+        """The newest ``Date``."""
         self._offset: float | None = None  # the API's clock less ours, at most late
-        self._known_at = 0.0
+        self.known_at: float = 0.0
+        """When that came, by our own clock."""
 
     def note(self, headers: Mapping[str, str], sent: float, received: float) -> None:
         """Learn from a response, given our own clock when it was asked for and when it came."""
-        text = headers.get(_DATE)
-        if text == self._text and received - self._known_at < _DATE_SECONDS:
-            return  # the first response of this second has told more
         date = date_of(headers)
         if date is None:
             return
-        self._text = text
+        self.text = headers.get(_DATE)
         at_least = date - received
         offset = self._offset
         if offset is not None:
-            offset -= (received - self._known_at) * _DRIFT
+            offset -= (received - self.known_at) * _DRIFT
             if date + 1 >= sent + offset:  # else the API's clock was set back
                 at_least = max(offset, at_least)
-        self._offset, self._known_at = at_least, received
+        self._offset, self.known_at = at_least, received
 
     @property
     def is_known(self) -> bool:
@@ -202,11 +201,13 @@ class Allowance:
         # Nothing, or nothing that makes sense: then the bucket is open until a 429.
         self.is_open = self.is_open or self.window.limit is None
 
-    def knows(self, headers: Mapping[str, str]) -> bool:
+    def knows(self, headers: Mapping[str, str], now: float) -> bool:
         """Return whether a response says nothing new, as most do."""
-        window, remaining = self.window, headers.get(REMAINING, "")
+        window, clock, remaining = self.window, self.clock, headers.get(REMAINING, "")
         return (
-            window.limit is not None
+            headers.get(_DATE) == clock.text
+            and now < clock.known_at + _DATE_SECONDS
+            and window.limit is not None
             and _read_bounds(headers.get(LIMIT, ""), headers.get(RESET, ""))
             == (window.limit, window.reset)
             and len(remaining) < _DIGITS
