@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST := PYTHONDEVMODE=1 PYTHONMALLOC=pymalloc $(BIN)/python -m pytest --numprocesses=auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test recipes check docs bench chaos proxies simulate mutants clean soak judge
+.PHONY: help demo test recipes check docs bench chaos proxies simulate limits mutants clean soak judge
 
 help:
 	@echo "make demo     a bot's day on a fake API; with FANVUE_ACCESS_TOKEN and USERS=\"uuid …\", open chats on the real one"
@@ -21,7 +21,8 @@ help:
 	@echo "make chaos    make many calls against a hostile server"
 	@echo "make proxies  make many calls through nginx, HAProxy and Squid, if they are installed"
 	@echo "make simulate share rate limits between 50 simulated processes"
-	@echo "make soak     many processes on one store, and tokens under kills (about 10 minutes, idle machine)"
+	@echo "make limits   share a rate limit between real processes, and measure what waiting costs (about 10 minutes)"
+	@echo "make soak     stores, tokens, webhooks, inbox and bulk work of processes that are killed (about 20 minutes)"
 	@echo "make judge    sign in before a certified authorization server (needs npm)"
 	@echo "make mutants  break the package line by line; the tests must notice"
 	@echo "make clean    remove what these commands made"
@@ -60,13 +61,22 @@ proxies: $(VENV)/.dev
 simulate: $(VENV)/.dev
 	$(BIN)/python tests/limits/simulate.py $(ARGS)
 
+limits: $(VENV)/.dev
+	$(BIN)/python tests/limits/gate.py
+	$(BIN)/python tests/limits/shared.py --calls 200
+	$(BIN)/python tests/limits/shared.py --calls 200 --others 0.25
+
 soak: $(VENV)/.docs
 	for store in sqlite redis postgres; do $(BIN)/python tests/stores/soak.py $$store $(ARGS) || exit 1; done
 	for store in sqlite redis; do \
 	    $(BIN)/python tests/oauth/soak.py load $$store && \
 	    $(BIN)/python tests/oauth/soak.py load $$store --trouble && \
-	    $(BIN)/python tests/oauth/soak.py kill $$store || exit 1; \
+	    $(BIN)/python tests/oauth/soak.py kill $$store && \
+	    $(BIN)/python tests/oauth/soak.py leave $$store --rounds 200 || exit 1; \
 	done
+	$(BIN)/python tests/faults/deliveries.py
+	$(BIN)/python tests/faults/inbox.py
+	$(BIN)/python tests/faults/bulk.py
 
 judge: $(VENV)/.dev
 	npm install --silent --no-fund --no-audit --prefix build/judge oidc-provider@9.13.3 node@22.23.3

@@ -224,11 +224,14 @@ async def waits(count: int) -> bool:
             times.append(time.perf_counter() - began)
         failing = Spread.of(times)
         sent = len(fake.requests) - 1
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         await client.aclose()
         await asyncio.gather(*tasks, return_exceptions=True)
-        closing = time.perf_counter() - began
-    say(f"{count} waiting calls: {busy:.1%} of a CPU while they wait, closed in {closing:.3f} s")
+        closing, cpu = time.perf_counter() - began, time.process_time() - cpu
+    say(
+        f"{count} waiting calls: {busy:.1%} of a CPU while they wait,"
+        f" closed in {closing:.3f} s ({cpu:.3f} s of CPU)"
+    )
     say(
         f"{_FAILING} calls beside them that cannot go in time fail in {failing.median * 1e3:.2f} ms"
         f" (the slowest: {max(times) * 1e3:.2f} ms), {sent} requests sent"

@@ -5,11 +5,13 @@
     python tests/oauth/soak.py load sqlite --processes 8 --creators 300 --seconds 60
     python tests/oauth/soak.py load redis --trouble
     python tests/oauth/soak.py kill sqlite --rounds 50
+    python tests/oauth/soak.py leave sqlite --rounds 200
 
 ``load`` makes calls for random creators whose tokens live 6 s; with ``--trouble`` the store fails
 for 3 s in the middle. ``kill`` ends a process with SIGKILL at each step of an exchange, and lets
-another one go on. Both print what the authorization server counted, and exit with 1 if a sign-in
-was lost.
+another one go on. ``leave`` lets callers be cancelled, reach their deadline, or have their
+application closed at any moment of an exchange, until each has met ``--rounds`` exchanges. All
+print what the authorization server counted, and exit with 1 if a sign-in was lost.
 """
 
 from __future__ import annotations
@@ -38,7 +40,13 @@ from support.servers import (
     redis_server,
 )
 
-from fanvue_async import FanvueClient, FanvueError, SignInRequiredError
+from fanvue_async import (
+    ClientStateError,
+    DeadlineExceededError,
+    FanvueClient,
+    FanvueError,
+    SignInRequiredError,
+)
 from fanvue_async.oauth import OAuthApp
 from fanvue_async.oauth.endpoint import Pair
 from fanvue_async.oauth.grants import NOTHING
@@ -54,6 +62,7 @@ if TYPE_CHECKING:
 _LIFE = 6.0
 _RATE = 50  # calls a second and process
 _STEPS = ("noted", "sent", "answered")
+_ANSWER = 0.1  # seconds that an exchange takes, under those who leave
 _HURRY = Pace(lease=2.5, attempt=2.0)
 
 
@@ -263,10 +272,87 @@ async def _kill(given: argparse.Namespace) -> bool:
             return lost == 0
 
 
+async def _leave(given: argparse.Namespace) -> bool:
+    with _storage(given.kind) as (where, _):
+        async with FakeFanvue() as fake, _store(given.kind, where) as store:
+            scene = _Leaving(fake, store)
+            for end in ("cancel", "deadline", "aclose"):
+                await scene.leave(end, given.rounds)
+            lost = sum(grant.ended_by is not None for grant in fake.oauth.grants)
+            print(f"exchanges: {dict(fake.oauth.counts)}; sign-ins lost: {lost}")  # noqa: T201 - its purpose
+            for wrong in scene.wrong:
+                print(wrong)  # noqa: T201 - its purpose
+            return lost == 0 and not scene.wrong
+
+
+class _Leaving:
+    """Callers who leave while their token is exchanged, and another process that needs it, too."""
+
+    def __init__(self, fake: FakeFanvue, store: Store) -> None:
+        self._fake = fake
+        self._store = store
+        self.wrong: list[str] = []
+
+    async def leave(self, end: str, times: int) -> None:
+        """Leave in one way, until that has met so many exchanges."""
+        (account,) = await _connect(self._fake, self._store, 1)
+        rounds, met, ends = 0, 0, Counter[str]()
+        async with _app(self._store, self._fake.url) as other:
+            while met < times and rounds < 10 * times:
+                rounds += 1
+                met += await self._round(end, account, other, ends)
+        print(f"{end}: {met} of {rounds} rounds met an exchange: {dict(ends)}", flush=True)  # noqa: T201 - its purpose
+
+    async def _round(self, end: str, account: str, other: OAuthApp, ends: Counter[str]) -> bool:
+        """Leave once; return whether an exchange was under way then."""
+        fake = self._fake
+        refused = await other.token(account).get_token()
+        await other.token(account).invalidate(refused)
+        fake.requests.clear()
+        fake.delay(_ANSWER, on="POST /oauth2/token")
+        before = fake.oauth.counts["refresh_token"]
+        moment = random.uniform(0.001, _ANSWER)  # noqa: S311 - no secret
+        app = _app(self._store, fake.url)
+        async with FanvueClient(
+            base_url=fake.url,
+            access_token=app.token(account),
+            timeout=moment if end == "deadline" else 10.0,
+        ) as client:
+            callers = [asyncio.create_task(client.users.me()) for _ in range(3)]
+            await asyncio.sleep(moment)
+            is_under_way = bool(fake.requests) and fake.oauth.counts["refresh_token"] == before
+            if end == "cancel":
+                for caller in callers:
+                    caller.cancel()
+            elif end == "aclose":
+                await app.aclose()
+            renewed = await other.token(account).get_token()
+            for result in await asyncio.gather(*callers, return_exceptions=True):
+                self._note(end, result, ends)
+        await app.aclose()
+        async with _app(self._store, fake.url) as third:
+            stored = await third.token(account).get_token()
+        exchanges = fake.oauth.counts["refresh_token"] - before
+        if exchanges != 1 or stored != renewed or renewed == refused:
+            self.wrong.append(f"{end} after {moment:.4f} s: {exchanges} exchanges")
+        return is_under_way
+
+    def _note(self, end: str, result: object, ends: Counter[str]) -> None:
+        """Count how a caller's call ended."""
+        expected = {
+            "cancel": asyncio.CancelledError,
+            "deadline": DeadlineExceededError,
+            "aclose": ClientStateError,
+        }[end]
+        ends[type(result).__name__] += 1
+        if isinstance(result, BaseException) and not isinstance(result, expected):
+            self.wrong.append(f"{end}: {result!r}")
+
+
 def main() -> None:
     """Soak, or be one of the processes."""
     parser = argparse.ArgumentParser(description="Tokens in earnest.")
-    parser.add_argument("command", choices=["load", "kill"])
+    parser.add_argument("command", choices=["load", "kill", "leave"])
     parser.add_argument("kind", choices=["sqlite", "redis"])
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--creators", type=int, default=300)
@@ -281,7 +367,8 @@ def main() -> None:
     elif given.join:
         asyncio.run(_call(given))
     else:
-        sys.exit(not asyncio.run(_load(given) if given.command == "load" else _kill(given)))
+        commands = {"load": _load, "kill": _kill, "leave": _leave}
+        sys.exit(not asyncio.run(commands[given.command](given)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The short forms of soak.py: a kill at each step of an exchange, and load over a failing store."""
+"""The short forms of soak.py: kills and callers who leave during an exchange, and load."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ SOAK = Path(__file__).with_name("soak.py")
     "arguments",
     [
         ["kill", "sqlite", "--rounds", "3"],
+        ["leave", "sqlite", "--rounds", "2"],
         ["load", "sqlite", "--processes", "2", "--creators", "20", "--seconds", "2"],
     ],
     ids=" ".join,
 )
 async def test_no_sign_in_is_lost(arguments: list[str]) -> None:
-    """Whatever process dies, another one repeats the exchange within the grace."""
+    """Whoever dies or leaves, the others get the token, by another exchange within the grace."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(SOAK), *arguments),
         stdout=asyncio.subprocess.PIPE,
