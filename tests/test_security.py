@@ -127,7 +127,7 @@ async def test_no_object_shows_the_token(fake: FakeFanvue) -> None:
     assert repr(credentials.Secret(SECRET)) == str(credentials.Secret("another")) == "<Secret>"
     for holder in (client, client._session, *inner[-3:]):  # none goes into a queue or a cache
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-            with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+            with pytest.raises((TypeError, AttributeError, pickle.PicklingError), match=r"\w"):
                 pickle.dumps(holder, protocol)
 
 

@@ -147,6 +147,7 @@ def test_a_body_is_kept_as_json_or_as_text(content: bytes, body: object) -> None
     error = _api_error(502, content)
 
     assert type(error) is errors.ServerError
+    assert (error.operation, error.attempts) == ("POST /chats", 1)
     assert error.body == body
     assert len(error.message) <= 500
     assert _pickles(error)
