@@ -21,6 +21,7 @@ PYTEST = (
 _OF_ALL = ("test_security.py", "test_client.py", "engine/test_call.py")
 _TESTS = {
     "client.py": ("test_public_api.py", "engine/test_credentials.py"),
+    "credentials.py": ("bugs/test_accounts.py",),
     "errors.py": ("test_public_api.py", "test_errors.py"),
     "config.py": ("test_public_api.py", "test_config.py"),
     "answers.py": ("engine/test_headers.py", "faults/test_table.py"),
