@@ -160,6 +160,19 @@ def test_a_rate_limit_that_makes_no_sense_is_none(bad: str | None, position: int
     assert rate_limit_of(reported_in(_headers(*values))) is None
 
 
+@pytest.mark.parametrize(
+    ("limit", "remaining", "reset", "is_read"),
+    [(9, 9, 11, True), (10, 9, 11, False), (9, 10, 11, False), (9, 9, 12, False)],
+)
+def test_a_rate_limit_has_only_so_many_digits(
+    limit: int, remaining: int, reset: int, *, is_read: bool
+) -> None:
+    """Nine, nine and eleven: no clock has a later year, and no limit is larger."""
+    headers = _headers("9" * limit, "9" * remaining, "9" * reset)
+
+    assert (rate_limit_of(reported_in(headers)) is not None) is is_read
+
+
 @settings(deadline=None)
 @given(st.text() | st.integers().map(str), st.text() | st.integers().map(str))
 def test_any_headers_give_a_rate_limit_or_none(count: str, reset: str) -> None:
