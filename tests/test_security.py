@@ -144,13 +144,17 @@ COPYING: list[Callable[[Any], object]] = [
 ]
 
 
+# The last is pickle's word for a function of a test.
+_REFUSALS = (TypeError, ValueError, attrs.exceptions.NotAnAttrsClassError, AttributeError)
+
+
 def _texts_of(thing: object, *ways: Callable[[Any], object]) -> list[str]:
     """Turn a thing into text in these ways; if it refuses, into what it says then."""
     texts: list[str] = []
     for way in ways:
         try:
             texts.append(str(way(thing)))
-        except (TypeError, ValueError, attrs.exceptions.NotAnAttrsClassError) as refusal:
+        except _REFUSALS as refusal:
             texts.append(str(refusal))
     return texts
 

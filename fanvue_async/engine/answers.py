@@ -24,6 +24,9 @@ from fanvue_async.engine.headers import (
     retry_after,
 )
 
+SUCCESS = range(200, 300)
+"""The statuses of success."""
+
 _MESSAGE_LENGTH = 500
 _BODY_TEXT_LENGTH = 2_000
 _BODY_DEPTH = 32
@@ -70,11 +73,6 @@ class Answer:
     headers: Mapping[str, str]
     content: bytes = b""
     attempts: int = 0
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the status is one of success."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - 2xx
 
 
 def api_error(

@@ -4,66 +4,73 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanvue_async import errors
-from fanvue_async.engine.answers import Answer
-from fanvue_async.engine.exchange import Exchange
+from fanvue_async.engine.exchange import exchange
 from fanvue_async.engine.failures import Failure
 from fanvue_async.engine.judgement import Judged
 from fanvue_async.engine.transport import RequestBody
 from fanvue_async.engine.waits import Scope, Timer, this_task
 
 if TYPE_CHECKING:
-    import aiohttp
-
+    from fanvue_async.engine.answers import Answer
     from fanvue_async.engine.credentials import Bearer
     from fanvue_async.engine.operation import Request
-    from fanvue_async.engine.retry import Outcome
+    from fanvue_async.engine.retry import Failed
     from fanvue_async.engine.terms import Terms
     from fanvue_async.engine.turn import Turn
 
 T = TypeVar("T")
+_NO_VALUE: Any = None
 
 _NO_TOKEN = Failure(
     errors.ConfigurationError,
     "no access token: pass one to FanvueClient or with_options(), or set FANVUE_ACCESS_TOKEN",
 )
-_CLOSED = Failure(errors.ClientStateError, "the client was closed during the call")
 
 
 class Call(Judged[T]):
     """One call: attempts within one deadline, one at a time."""
 
-    __slots__ = ("_has_slot", "_is_bounded_by_attempt", "deadline", "started", "turn")
+    __slots__ = ("_has_slot", "deadline", "started", "turn")
 
     def __init__(self, terms: Terms, request: Request[T]) -> None:
-        super().__init__(terms, request)
-        self.started: float = terms.pool.clockwork.clock()
+        self.terms = terms
+        self.pool = pool = terms.pool
+        self.request = request
+        self.started: float = pool.clockwork.clock()
         self.deadline: float = self.started + terms.bounds.timeout.total
-        self.turn: Turn | None = _turn(terms, request)
+        self.turn: Turn | None = None if pool.gates is None else _turn(terms, request)
         """Its turn at the rate limit; None if it does not wait for one."""
+        self._unknown = False
+        self.attempts = 0
+        self.attempt_started = 0.0
+        self.bucket = self.bearer = None
+        self.value = _NO_VALUE
 
-    async def attempt(self, *, again: bool = False) -> Outcome[T]:
+    async def attempt(self, *, again: bool = False) -> Failed | None:
         """Get a token, a turn and a connection, do one exchange, and judge it.
 
-        Raises none of our errors.
+        Returns None if that succeeded: then the call has its ``value``. Raises none of our errors.
         """
         pool, terms = self.pool, self.terms
-        self.begin()
+        self.body, self.unauthorized = None, False
         task = this_task()
         if refusal := pool.refusal(task, under_way=again):
             return self.failed(Failure(errors.ClientStateError, refusal))
         assert task is not None  # else it was refused
         started = pool.clockwork.clock()
         if self.deadline <= started:
-            return self.failed(self._deadline_exceeded())
-        if self.request.headers is None:
-            if terms.credential is None:
-                return self.failed(_NO_TOKEN)
+            return self.failed(self.deadline_exceeded())
+        if self.request.headers is not None:
+            http = pool.foreign()
+        elif terms.credential is None:
+            return self.failed(_NO_TOKEN)
+        else:
             self.bearer = terms.credential.fixed
-        http = pool.http or pool.open()
+            http = pool.http or pool.open()
         timer = self._begin(started, again=again)
         result = None
         try:
@@ -76,13 +83,19 @@ class Call(Judged[T]):
                     started = pool.clockwork.clock()
                 self.attempts += 1
                 self.bucket = terms.bucket(self.bearer, self.request.creator)
-                self.exchange = self._exchange(http, scope)
-                result = await self.exchange.run(
-                    _headers_of(self.request, self.bearer), terms.options, task
+                self.body = self._body(scope)
+                result = await exchange(
+                    http,
+                    self.request.method,
+                    pool.origin.url(self.request.target),
+                    self.body,
+                    _headers_of(self.request, self.bearer),
+                    terms.options,
+                    task,
                 )
         finally:
             self._finish(result, started)
-        return self.judge(result if isinstance(result, Answer) else self._end_of(result), started)
+        return self.judge(result, started)
 
     def _begin(self, started: float, *, again: bool) -> Timer:
         """Take the turn and the slot if that needs no waiting; return the attempt's timer."""
@@ -93,8 +106,8 @@ class Call(Judged[T]):
             and self.pool.slots.take()
         )
         remaining = self.deadline - started
-        self._is_bounded_by_attempt = self._has_slot and bounds.timeout.attempt < remaining
-        if self._is_bounded_by_attempt:
+        self.bounded_by_attempt = self._has_slot and bounds.timeout.attempt < remaining
+        if self.bounded_by_attempt:
             return bounds.attempt_timer
         return Timer(remaining) if again else bounds.total_timer
 
@@ -121,7 +134,7 @@ class Call(Judged[T]):
             self.bearer = None
         bounds = terms.bounds
         if bounds.timeout.attempt < self.deadline - self.pool.clockwork.now():
-            self._is_bounded_by_attempt = True
+            self.bounded_by_attempt = True
             scope.change_to(bounds.attempt_timer)
         return None
 
@@ -139,18 +152,16 @@ class Call(Judged[T]):
         self.bearer = fetched
         return None
 
-    def _exchange(self, http: aiohttp.ClientSession, scope: Scope) -> Exchange:
-        request, pool = self.request, self.pool
-        body = RequestBody(request.body, request.content_type, pool.connections)
+    def _body(self, scope: Scope) -> RequestBody:
+        request = self.request
+        body = RequestBody(request.body, request.content_type, self.pool.connections)
         if request.on_progress is not None:
             body.on_piece = partial(self._progressed, scope, request.on_progress)
-        if request.is_foreign:
-            http = pool.foreign()
-        return Exchange(http, request.method, pool.origin.url(request.target), body)
+        return body
 
     def _progressed(self, scope: Scope, on_progress: Callable[[int], None], sent: int) -> None:
         """Restart the attempt's clock, for a piece has left."""
-        if self._is_bounded_by_attempt:
+        if self.bounded_by_attempt:
             scope.change_to(self.terms.bounds.attempt_timer)
         on_progress(sent)
 
@@ -160,37 +171,23 @@ class Call(Judged[T]):
             self.pool.slots.release()
         if self.turn is not None:
             self.turn.end(self.bearer, result, was_sent=self.left, started=started)
-        if self.exchange is not None:
-            self.exchange.body.on_piece = None  # else they hold each other, with a large part
-
-    def _end_of(self, result: Failure | None) -> Answer | Failure:
-        """Return what an attempt came to, also if our own clock or ``aclose`` ended it."""
-        if self.pool.scopes.ended:
-            return _CLOSED
-        if result is not None:
-            return result
-        if self.exchange is not None and self.exchange.answer is not None:
-            return self.exchange.answer  # an error's body that never ended: the status decides
-        if not self._is_bounded_by_attempt:
-            return self._deadline_exceeded()
-        seconds = f"within {self.terms.bounds.timeout.attempt:g} s"
-        if self.left:
-            return Failure(errors.NoAnswerError, f"no response {seconds}", transient=True)
-        return Failure(errors.NotSentError, f"no connection {seconds}", transient=True)
-
-    def _deadline_exceeded(self) -> Failure:
-        seconds = self.terms.bounds.timeout.total
-        return Failure(errors.DeadlineExceededError, f"not done within {seconds:g} s")
+        if self.body is not None:
+            self.body.on_piece = None  # else they hold each other, with a large part
 
 
 def _turn(terms: Terms, request: Request[Any]) -> Turn | None:
     """Make the turn of a call that waits for the rate limit."""
     gates = terms.pool.gates
-    if gates is None or request.is_foreign:
+    if gates is None or request.headers is not None:
         return None
+    return _turn_class()(gates, terms, request)
+
+
+@cache
+def _turn_class() -> type[Turn]:
     from fanvue_async.engine.turn import Turn  # noqa: PLC0415 - with the gate, where there is one
 
-    return Turn(gates, terms, request)
+    return Turn
 
 
 def _headers_of(request: Request[Any], bearer: Bearer | None) -> Mapping[str, str] | None:

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from fanvue_async import errors
 from fanvue_async.engine import wire
-from fanvue_async.engine.answers import Answer, api_error
+from fanvue_async.engine.answers import SUCCESS, Answer, api_error
 from fanvue_async.engine.failures import Failure
 from fanvue_async.engine.headers import DEPRECATION, SUNSET
-from fanvue_async.engine.retry import TRANSIENT_STATUSES, Outcome, may_repeat
+from fanvue_async.engine.retry import TRANSIENT_STATUSES, Failed, may_repeat
 from fanvue_async.log import logger
 
 if TYPE_CHECKING:
     from fanvue_async.engine.accounts import Bucket
     from fanvue_async.engine.credentials import Bearer
-    from fanvue_async.engine.exchange import Exchange
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.pool import Pool
     from fanvue_async.engine.terms import Terms
+    from fanvue_async.engine.transport import RequestBody
 
 T = TypeVar("T")
+_CLOSED = Failure(errors.ClientStateError, "the client was closed during the call")
 _UNAUTHORIZED = 401
 
 
@@ -33,48 +34,51 @@ class Judged(Generic[T]):
         "attempt_started",
         "attempts",
         "bearer",
+        "body",
+        "bounded_by_attempt",
         "bucket",
-        "exchange",
         "pool",
         "request",
         "terms",
         "unauthorized",
+        "value",
     )
 
-    def __init__(self, terms: Terms, request: Request[T]) -> None:
-        self.terms: Terms = terms
-        self.pool: Pool = terms.pool
-        self.request: Request[T] = request
-        self._unknown = False  # whether an earlier attempt may have been processed
-        self.attempts: int = 0
-        self.attempt_started: float = 0
-        """When the newest attempt that had a connection began."""
-        self.bucket: Bucket | None = None
-        # What follows is about the newest attempt.
-        self.bearer: Bearer | None = None
-        self.exchange: Exchange | None = None
-        self.unauthorized: bool = False
-        """Whether the API answered 401."""
-
-    def begin(self) -> None:
-        """Forget the attempt before."""
-        self.exchange = None
-        self.unauthorized = False
+    # All of it is set by the call itself: a base's __init__ would cost it a hundredth.
+    terms: Terms
+    pool: Pool
+    request: Request[T]
+    value: T
+    """What the call returns, as soon as an attempt succeeded."""
+    _unknown: bool  # whether an earlier attempt may have been processed
+    attempts: int
+    attempt_started: float
+    """When the newest attempt that had a connection began."""
+    bucket: Bucket | None
+    # What follows is about the newest attempt.
+    bearer: Bearer | None
+    body: RequestBody | None
+    bounded_by_attempt: bool
+    """Whether it ends by its own timer, not by the deadline."""
+    unauthorized: bool
+    """Whether the API answered 401."""
 
     @property
     def was_tried(self) -> bool:
         """Whether the newest attempt got as far as an exchange."""
-        return self.exchange is not None
+        return self.body is not None
 
     @property
     def left(self) -> bool:
         """Whether any byte of the newest attempt was handed to the network."""
-        return self.exchange is not None and self.exchange.body.left
+        return self.body is not None and self.body.left
 
-    def judge(self, result: Answer | Failure, started: float) -> Outcome[T]:
-        """Turn the result of an exchange into a value or a typed error."""
+    def judge(self, result: Answer | Failure | None, started: float) -> Failed | None:
+        """Turn the result of an exchange into the call's value or a typed error."""
         self.attempt_started = started
-        if self.exchange is not None and logger.isEnabledFor(logging.DEBUG):
+        if not isinstance(result, Answer):
+            result = self._end_of(result)
+        if self.body is not None and logger.isEnabledFor(logging.DEBUG):
             self._log(result, started)
         if isinstance(result, Failure):
             return self.failed(result)
@@ -84,18 +88,18 @@ class Judged(Generic[T]):
         if DEPRECATION in result.headers or SUNSET in result.headers:
             version = self.pool.origin.api_version
             self.pool.notices.deprecation(result.headers, version, self._redact)
-        if not result.succeeded:
+        if result.status not in SUCCESS:
             return self._refused(result)
         try:
-            value = self.request.read(result)
+            self.value = self.request.read(result)
         except wire.MalformedBodyError as error:
             failure = Failure(errors.DecodeError, f"the response body is {error}")
         else:
             self.bucket.quota.refund()
-            return Outcome(value)
+            return None
         return self.failed(failure)
 
-    def failed(self, failure: Failure) -> Outcome[T]:
+    def failed(self, failure: Failure) -> Failed:
         """Make the error of an attempt without a usable response."""
         left = self.left
         self._note_sent(sent=left)
@@ -110,9 +114,29 @@ class Judged(Generic[T]):
             **failure.details,
         )
         repeatable = failure.transient and self._may_repeat(left=left)
-        return Outcome(error=error, repeatable=repeatable, stale=failure.stale)
+        return Failed(error, repeatable=repeatable, stale=failure.stale)
 
-    def _refused(self, answer: Answer) -> Outcome[T]:
+    def _end_of(self, result: Failure | None) -> Answer | Failure:
+        """Return what an attempt came to, also if our own clock or ``aclose`` ended it."""
+        if self.pool.scopes.ended:
+            return _CLOSED
+        if result is not None:
+            return result
+        if self.body is not None and self.body.answer is not None:
+            return self.body.answer  # an error's body that never ended: the status decides
+        if not self.bounded_by_attempt:
+            return self.deadline_exceeded()
+        seconds = f"within {self.terms.bounds.timeout.attempt:g} s"
+        if self.left:
+            return Failure(errors.NoAnswerError, f"no response {seconds}", transient=True)
+        return Failure(errors.NotSentError, f"no connection {seconds}", transient=True)
+
+    def deadline_exceeded(self) -> Failure:
+        """Make the failure of a call whose time is up."""
+        seconds = self.terms.bounds.timeout.total
+        return Failure(errors.DeadlineExceededError, f"not done within {seconds:g} s")
+
+    def _refused(self, answer: Answer) -> Failed:
         """Make the error of a response whose status is not a success."""
         status = answer.status
         self._note_sent(sent=not 400 <= status < 500)  # noqa: PLR2004 - 4xx
@@ -125,7 +149,7 @@ class Judged(Generic[T]):
             maybe_processed=self._unknown,
         )
         repeatable = status in TRANSIENT_STATUSES and self._may_repeat(left=True)
-        return Outcome(error=error, repeatable=repeatable, floor=error.retry_after)
+        return Failed(error, repeatable=repeatable, floor=error.retry_after)
 
     def _note_sent(self, *, sent: bool) -> None:
         """Note whether the newest attempt may have been processed."""

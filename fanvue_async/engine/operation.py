@@ -69,12 +69,7 @@ class Request(Generic[T]):
     creator: str | None = None
     """The creator whose bucket of the rate limit it counts in; None for the account's own."""
     headers: Mapping[str, str] | None = None
-    """Sent instead of the bearer token, on a request that goes without one."""
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether it goes to another origin than the API's."""
-        return not self.target.startswith("/")
+    """Sent instead of the bearer token and the API's headers, on a request to another origin."""
 
 
 def bucket_of(path: str) -> str | None:

@@ -117,9 +117,9 @@ class Pool:
 
     def foreign(self) -> aiohttp.ClientSession:
         """Return a session on the same connections whose requests carry nothing of the API's."""
-        assert self.http is not None
+        http = self.http or self.open()
         if self._foreign_http is None:
-            self._foreign_http = _session_on(self.http.connector, self._borrowed, headers={})
+            self._foreign_http = _session_on(http.connector, self._borrowed, headers={})
         return self._foreign_http
 
     def start(self) -> None:

@@ -4,38 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from fanvue_async import errors
 from fanvue_async.engine.notices import RetryEvent
-from fanvue_async.engine.retry import Outcome, repeat
+from fanvue_async.engine.retry import Failed, repeat
 from fanvue_async.engine.waits import Scope, Timer, this_task
 
 if TYPE_CHECKING:
     from fanvue_async.engine.call import Call
+    from fanvue_async.errors import FanvueError
 
-T = TypeVar("T")
 
-
-class Recovery(Generic[T]):
+class Recovery:
     """What a call does after its first attempt failed, up to a value or the last error."""
 
     __slots__ = ("_call", "_reauthenticated")
 
-    def __init__(self, call: Call[T]) -> None:
+    def __init__(self, call: Call[Any]) -> None:
         self._call = call
         self._reauthenticated = False
 
-    async def run(self, outcome: Outcome[T]) -> Outcome[T]:
+    async def run(self, failed: Failed | None) -> Failed | None:
         """Wait a 429 out, renew the token, and repeat as far as the policy allows."""
-        outcome = await self._with_new_token(await self._after_rate_limit(outcome))
-        if not outcome.repeatable:
-            return outcome
+        failed = await self._with_new_token(await self._after_rate_limit(failed))
+        if failed is None or not failed.repeatable:
+            return failed
         call = self._call
         bucket, clockwork = call.bucket, call.pool.clockwork
         assert bucket is not None
         return await repeat(
-            outcome,
+            failed,
             self._attempt_again,
             policy=call.terms.retry,
             quota=bucket.quota,
@@ -45,48 +44,47 @@ class Recovery(Generic[T]):
             before_sleep=self._announce,
         )
 
-    async def _attempt_again(self) -> Outcome[T]:
-        outcome = await self._after_rate_limit(await self._call.attempt(again=True))
-        return await self._with_new_token(outcome)
+    async def _attempt_again(self) -> Failed | None:
+        failed = await self._after_rate_limit(await self._call.attempt(again=True))
+        return await self._with_new_token(failed)
 
-    async def _after_rate_limit(self, outcome: Outcome[T]) -> Outcome[T]:
+    async def _after_rate_limit(self, failed: Failed | None) -> Failed | None:
         """Wait a 429 out if the client is to; that takes no attempt and no quota."""
         call, turn = self._call, self._call.turn
-        while turn is not None and isinstance(outcome.error, errors.RateLimitError):
+        while turn is not None and failed and isinstance(failed.error, errors.RateLimitError):
             if not call.was_tried:  # it was not sent at all, because waiting is pointless
-                return outcome
-            turn.refuse(call.bearer, outcome.error.retry_after)
+                return failed
+            turn.refuse(call.bearer, failed.error.retry_after)
             following = await call.attempt(again=True)
             if not call.was_tried:  # the API's own word says more
-                return outcome
-            outcome = following
-        return outcome
+                return failed
+            failed = following
+        return failed
 
     async def _sleep(self, seconds: float) -> None:
         if seconds:
             await self._bounded(partial(self._call.pool.clockwork.sleep, seconds))
 
-    def _announce(self, outcome: Outcome[T], wait: float) -> None:
-        assert outcome.error is not None
+    def _announce(self, failed: Failed, wait: float) -> None:
         call = self._call
         event = RetryEvent(
             operation=call.request.name,
             attempt=call.attempts,
             wait=wait,
-            status=getattr(outcome.error, "status", None),
-            error=type(outcome.error).__name__,
+            status=getattr(failed.error, "status", None),
+            error=type(failed.error).__name__,
             elapsed=call.pool.clockwork.now() - call.started,
         )
         call.pool.notices.retry(event)
 
-    async def _with_new_token(self, outcome: Outcome[T]) -> Outcome[T]:
+    async def _with_new_token(self, failed: Failed | None) -> Failed | None:
         """Send the request once more if a provider's token was refused, once in a call."""
         call = self._call
         credential, refused = call.terms.credential, call.bearer
         if not call.unauthorized or self._reauthenticated:
-            return outcome
+            return failed
         if credential is None or credential.fixed is not None or refused is None:
-            return outcome
+            return failed
         self._reauthenticated = True
         call.pool.accounts.note_refused(refused)
         await self._bounded(partial(credential.renew, refused))
@@ -109,7 +107,9 @@ class Recovery(Generic[T]):
             call.deadline = min(call.deadline, clockwork.now())
 
 
-async def run(call: Call[T]) -> Outcome[T]:
-    """Do a call to its end, within ``Timeout.total``. Raises none of our errors."""
-    outcome = await call.attempt()
-    return outcome if outcome.error is None else await Recovery(call).run(outcome)
+async def run(call: Call[Any]) -> FanvueError | None:
+    """Do a call to its end, within ``Timeout.total``; return its error, or None for a value."""
+    failed = await call.attempt()
+    if failed is not None:
+        failed = await Recovery(call).run(failed)
+    return None if failed is None else failed.error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
@@ -11,9 +11,6 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 if TYPE_CHECKING:
     from fanvue_async.config import RetryPolicy
     from fanvue_async.errors import FanvueError
-
-_T = TypeVar("_T")
-_NO_VALUE: Any = None
 
 # 520 to 527, 529 and 530 are what proxies such as Cloudflare answer for an origin they can't reach.
 TRANSIENT_STATUSES = frozenset({500, 502, 503, 504, *range(520, 528), 529, 530})
@@ -27,12 +24,10 @@ _REFILL_SECONDS = 600.0  # until an empty one is full again by itself
 
 
 @attrs.define(eq=False)
-class Outcome(Generic[_T]):
-    """The result of an attempt: a value or an error, and whether it may be repeated."""
+class Failed:
+    """What a failed attempt leaves: its error, and whether it may be repeated."""
 
-    value: _T = _NO_VALUE
-    """The value, if there is no error."""
-    error: FanvueError | None = None
+    error: FanvueError
     repeatable: bool = False
     stale: bool = False
     """Whether it died on a reused connection, before any answer: retried immediately,
@@ -105,80 +100,80 @@ class Quota:
 
 
 def next_wait(
-    outcome: Outcome[Any], policy: RetryPolicy, retry: int, random: Callable[[], float]
+    failed: Failed, policy: RetryPolicy, retry: int, random: Callable[[], float]
 ) -> float:
     """Return the seconds to wait before the given retry, counted from 1."""
-    if outcome.stale:
+    if failed.stale:
         return 0.0
-    return max(backoff(policy, retry, random), outcome.floor or 0.0)
+    return max(backoff(policy, retry, random), failed.floor or 0.0)
 
 
-def is_in_vain(outcome: Outcome[Any], wait: float, policy: RetryPolicy, time_left: float) -> bool:
+def is_in_vain(failed: Failed, wait: float, policy: RetryPolicy, time_left: float) -> bool:
     """Return whether a wait is pointless: it is too long, or ends after the deadline."""
-    return (outcome.floor or 0.0) > policy.retry_after_max or wait >= time_left
+    return (failed.floor or 0.0) > policy.retry_after_max or wait >= time_left
 
 
 async def repeat(  # noqa: PLR0913 - what a retry depends on, from one caller
-    first: Outcome[_T],
-    attempt: Callable[[], Awaitable[Outcome[_T]]],
+    first: Failed,
+    attempt: Callable[[], Awaitable[Failed | None]],
     *,
     policy: RetryPolicy,
     quota: Quota,
     random: Callable[[], float],
     time_left: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]],
-    before_sleep: Callable[[Outcome[_T], float], None],
-) -> Outcome[_T]:
-    """Repeat ``attempt`` with tenacity, after ``first`` failed, and return the last outcome.
+    before_sleep: Callable[[Failed, float], None],
+) -> Failed | None:
+    """Repeat ``attempt`` with tenacity, after ``first``; return the last failure, or None.
 
     tenacity enters only here, after a failure, because a pass through it costs a tenth of a call.
     What an attempt raises goes around it: an exception that went through tenacity would stay behind
     in a reference cycle with the frames that raised it.
     """
-    pending: list[Outcome[_T]] = [first]
+    pending = [first]
     raised: list[BaseException] = []  # a cancellation, or what a token provider raised
 
-    async def step() -> Outcome[_T]:
+    async def step() -> Failed | None:
         if pending:
             return pending.pop()
         try:
             return await attempt()
         except BaseException as error:  # noqa: BLE001 - raised again below
             raised.append(error)
-            return Outcome()
+            return None
 
     def stop(state: RetryCallState) -> bool:
-        outcome = _outcome(state)
+        failed = _failed(state)
         return (
             state.attempt_number >= policy.max_attempts
-            or is_in_vain(outcome, state.upcoming_sleep, policy, time_left())
-            or not (outcome.stale or quota.spend())
+            or is_in_vain(failed, state.upcoming_sleep, policy, time_left())
+            or not (failed.stale or quota.spend())
         )
 
     def wait(state: RetryCallState) -> float:
-        return next_wait(_outcome(state), policy, state.attempt_number, random)
+        return next_wait(_failed(state), policy, state.attempt_number, random)
 
     retrying = AsyncRetrying(
         retry=retry_if_result(_is_repeatable),
         stop=stop,
         wait=wait,
         sleep=sleep,
-        before_sleep=lambda state: before_sleep(_outcome(state), state.upcoming_sleep),
-        retry_error_callback=_outcome,
+        before_sleep=lambda state: before_sleep(_failed(state), state.upcoming_sleep),
+        retry_error_callback=_failed,
     )
     try:
-        outcome: Outcome[_T] = await retrying(step)
+        last: Failed | None = await retrying(step)
         if raised:
             raise raised.pop()
-        return outcome
+        return last
     finally:
         retrying.iter_state.reset()  # its actions refer to it: a cycle
 
 
-def _is_repeatable(outcome: Outcome[Any]) -> bool:
-    return outcome.repeatable
+def _is_repeatable(failed: Failed | None) -> bool:
+    return failed is not None and failed.repeatable
 
 
-def _outcome(state: RetryCallState) -> Outcome[Any]:
+def _failed(state: RetryCallState) -> Failed:
     assert state.outcome is not None
-    return cast("Outcome[Any]", state.outcome.result())
+    return cast("Failed", state.outcome.result())

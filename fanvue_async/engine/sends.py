@@ -56,10 +56,9 @@ async def send_once(session: Session, request: Request[T], trace: Trace[T], *, c
     with sends.open(trace.place, trace.content) as send:
         deadline = clock() + terms.bounds.timeout.total
         call = Call(terms, request)
-        outcome = await run(call)
-        error, result = outcome.error, None
+        error, result = await run(call), None
         if error is None:
-            result = outcome.value
+            result = call.value
         elif not error.maybe_processed:
             send.is_settled = True
         else:
@@ -74,10 +73,7 @@ async def send_once(session: Session, request: Request[T], trace: Trace[T], *, c
             send.is_settled = True
             return result
     assert error is not None
-    del (
-        call,
-        outcome,
-    )  # see Session.send: no chain, no cycle, and nothing of the response in this frame
+    del call  # see Session.send: no chain, no cycle, and nothing of the response in this frame
     try:
         raise error
     finally:
@@ -95,10 +91,10 @@ async def _look(session: Session, trace: Trace[T], began: float, deadline: float
     since: datetime | None = None
     found: list[T] = []
     for number in range(1, _MAX_PAGES + 1):
-        outcome = await run(Call(terms, _dated(trace.page(number))))
-        if outcome.error is not None:
+        call = Call(terms, _dated(trace.page(number)))
+        if await run(call) is not None:
             return None
-        date, page = outcome.value
+        date, page = call.value
         if since is None:
             if date is None:
                 return None

@@ -42,16 +42,15 @@ class Session:
     async def send(self, request: Request[T]) -> T:
         """Run one call to its value or its typed error, within ``Timeout.total``."""
         call = Call(self.terms, request)
-        outcome = await call.attempt()
-        if outcome.error is None:
-            return outcome.value
-        outcome = await Recovery(call).run(outcome)
-        if outcome.error is None:
-            return outcome.value
+        failed = await call.attempt()
+        if failed is not None:
+            failed = await Recovery(call).run(failed)
+        if failed is None:
+            return call.value
         # Raised here, outside of any `except` and with nothing left in this frame, so that the
         # error has no chain, forms no cycle, and leads a debugger to no header or response.
-        error = outcome.error
-        del request, call, outcome
+        error = failed.error
+        del request, call, failed
         try:
             raise error
         finally:

@@ -39,7 +39,16 @@ class Bounds:
 class Terms:
     """One credential and its options on a pool, acting for a creator or not."""
 
-    __slots__ = ("_account", "bounds", "creator", "credential", "options", "pool", "retry")
+    __slots__ = (
+        "_account",
+        "_own_bucket",
+        "bounds",
+        "creator",
+        "credential",
+        "options",
+        "pool",
+        "retry",
+    )
 
     def __init__(  # noqa: PLR0913 - what a client is made of, from one caller
         self,
@@ -62,6 +71,7 @@ class Terms:
             "timeout": bounds.client_timeout,
         }
         self._account = account
+        self._own_bucket: Bucket | None = None  # once it is known, if its account cannot change
 
     def derive(
         self,
@@ -101,7 +111,13 @@ class Terms:
 
     def bucket(self, bearer: Bearer | None, creator: str | None) -> Bucket:
         """Return the bucket of the rate limit that a request counts in."""
-        return self.pool.accounts.bucket(self.account_of(bearer), creator)
+        is_own = creator == self.creator and bearer is not None
+        if is_own and self._own_bucket is not None:
+            return self._own_bucket
+        bucket = self.pool.accounts.bucket(self.account_of(bearer), creator)
+        if is_own and (self._account or (self.credential and self.credential.fixed)):
+            self._own_bucket = bucket
+        return bucket
 
     @property
     def description(self) -> str:
@@ -123,6 +139,8 @@ class Terms:
     @property
     def rate_limit(self) -> RateLimit | None:
         """The newest rate limit that is known of this bucket, or None."""
+        if self._own_bucket is not None:
+            return self._own_bucket.rate_limit
         account = self._account or (self.credential.account if self.credential else None)
         bucket = self.pool.accounts.find(account, self.creator) if account else None
         return bucket.rate_limit if bucket else None

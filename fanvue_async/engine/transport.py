@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.base_protocol import BaseProtocol
 
+    from fanvue_async.engine.answers import Answer
+
 _PARSER_IN_PYTHON = http_parser.HttpResponseParser is http_parser.HttpResponseParserPy
 _UNSENT_IS_DROPPED = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: what the kernel still holds
 _PIECE = 512 * 1024
@@ -216,6 +218,8 @@ class RequestBody(aiohttp.BytesPayload):
     """Whether any byte of the request was given to the network."""
     reused: bool = False
     """Whether its connection had carried an earlier request of this pool."""
+    answer: Answer | None = None
+    """The answer as soon as its status is known to be no success; its body may still grow."""
     on_piece: Callable[[int], None] | None = None
     """Called with the number of bytes given to the network; then the body is written in pieces."""
     _transport: asyncio.Transport | None = None

@@ -122,7 +122,7 @@ class Timer:
 
     def start(self, scope: Scope) -> None:
         """End that wait when its time is up."""
-        loop = asyncio.get_running_loop()
+        loop = scope.task.get_loop()
         end = self._ends[scope] = loop.time() + self._seconds
         if self._handle is None:
             self._schedule(loop, end)
@@ -162,17 +162,17 @@ class Scope:
     thousand of them in one turn of the loop; and entering it suspends nothing.
     """
 
-    __slots__ = ("_cancelling", "_scopes", "_task", "_timer", "expired")
+    __slots__ = ("_cancelling", "_scopes", "_timer", "expired", "task")
 
     def __init__(self, scopes: Scopes, timer: Timer, task: asyncio.Task[Any]) -> None:
         self._scopes = scopes
         self._timer = timer
-        self._task = task
+        self.task: asyncio.Task[Any] = task
         self.expired: bool = False
         """Whether it has asked its task to end the wait."""
 
     def __enter__(self) -> Self:
-        self._cancelling = self._task.cancelling()
+        self._cancelling = self.task.cancelling()
         self._timer.start(self)
         self._scopes.open.add(self)
         return self
@@ -181,7 +181,7 @@ class Scope:
         self._timer.stop(self)
         self._scopes.left(self)
         # Every cancel is taken back by whoever asked for it; what is left is the caller's.
-        is_ours = self.expired and self._task.uncancel() <= self._cancelling
+        is_ours = self.expired and self.task.uncancel() <= self._cancelling
         return is_ours and kind is asyncio.CancelledError
 
     def change_to(self, timer: Timer) -> None:
@@ -194,4 +194,4 @@ class Scope:
         """End the wait."""
         if not self.expired:
             self.expired = True
-            self._task.cancel()
+            self.task.cancel()

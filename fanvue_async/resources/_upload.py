@@ -12,17 +12,14 @@ import attrs
 from yarl import URL
 
 from fanvue_async.engine import wire
-from fanvue_async.engine.call import Call
 from fanvue_async.engine.operation import Request
-from fanvue_async.engine.recovery import run
+from fanvue_async.engine.session import Session
 from fanvue_async.errors import InvalidArgumentError, ProtocolError, TransportError
 from fanvue_async.log import PASSING
 from fanvue_async.log import logger as _logger
 
 if TYPE_CHECKING:
     from fanvue_async.engine.answers import Answer
-    from fanvue_async.engine.session import Session
-    from fanvue_async.engine.terms import Terms
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | AsyncIterable[bytes]
 Progress: TypeAlias = Callable[[int, int | None], object]
@@ -239,7 +236,9 @@ class Transfer:
     ) -> None:
         terms = session.terms
         timeout = terms.bounds.timeout
-        self._terms: Terms = terms.derive(timeout=attrs.evolve(timeout, total=_UNBOUNDED))
+        self._session: Session = Session(
+            terms.derive(timeout=attrs.evolve(timeout, total=_UNBOUNDED))
+        )
         self._parts = parts
         self._address_of = address_of
         self._progress = progress
@@ -284,7 +283,7 @@ class Transfer:
         request = Request(
             "PUT",
             _NAME,
-            _checked(await self._address_of(number), self._terms.pool.origin.base_url),
+            _checked(await self._address_of(number), self._session.terms.pool.origin.base_url),
             _etag,
             idempotent=True,
             body=content,
@@ -292,11 +291,9 @@ class Transfer:
             on_progress=lambda sent: self._note(number, sent),
             headers={},
         )
-        outcome = await run(Call(self._terms, request))
+        sending = self._session.send(request)
         del request, content  # out of this frame: the one is signed, the other is large
-        if outcome.error is not None:
-            raise outcome.error
-        self._done.append(UploadPart(number, outcome.value))
+        self._done.append(UploadPart(number, await sending))
 
     def _note(self, number: int, sent: int) -> None:
         """Tell how much was sent; what is sent again is not counted again."""

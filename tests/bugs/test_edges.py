@@ -124,6 +124,19 @@ class _Cancelling:
         """Never asked to."""
 
 
+async def test_a_task_that_was_cancelled_before_it_calls(fake: FakeFanvue) -> None:
+    """Its cancel comes out of its first wait, which is the call; it is not taken for aiohttp's."""
+
+    async def call() -> None:
+        _Cancelling()()
+        await client.chats.create(USER)
+
+    async with fake.client() as client:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(call())
+    assert fake.requests == []
+
+
 @pytest.mark.usefixtures("no_leaks")
 @pytest.mark.parametrize("place", ["on_retry", "filter", "tracer", "provider"])
 async def test_a_hook_that_cancels_the_task_it_runs_in(fake: FakeFanvue, place: str) -> None:
