@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.stages import Provider
 from support.users import USER
 
 from fanvue_async import (
@@ -59,6 +60,7 @@ async def test_a_wait_in_vain_is_not_begun(limited: FakeFanvue, limits: dict[str
         with pytest.raises(RateLimitError, match="max_wait") as caught:
             await client.chats.create(USER)
         assert (caught.value.attempts, caught.value.maybe_processed) == (0, False)
+        assert not caught.value.from_api
         assert caught.value.retry_after is not None
         assert 50 < caught.value.retry_after <= 60
         assert len(limited.requests) == 5
@@ -70,6 +72,16 @@ async def test_a_429_that_comes_all_the_same_is_waited_out(fake: FakeFanvue) -> 
     async with on(fake, retry=retry) as client:
         fake.reply(429, json={"error": "slow down"}, headers={"Retry-After": "0"}, times=1)
         fake.reply(429, json={"error": "slow down"}, headers={"Retry-After": "1"}, times=1)
+        assert (await client.chats.create(USER)).message
+        assert len(fake.requests) == 3
+
+
+async def test_a_429_to_a_renewed_token_is_waited_out(fake: FakeFanvue) -> None:
+    """The wait is the call's, whatever made it ask again."""
+    provider = Provider("old-token", "fake-token")
+    async with on(fake, access_token=provider, retry=RetryPolicy.never()) as client:
+        fake.reply(401, json={"error": "expired"}, times=1)
+        fake.reply(429, json={"error": "slow down"}, headers={"Retry-After": "0"}, times=1)
         assert (await client.chats.create(USER)).message
         assert len(fake.requests) == 3
 

@@ -43,10 +43,7 @@ async def exchange(  # noqa: PLR0913, PLR0917 - the sides of a request, from one
     ``options`` are aiohttp's that stay the same. What is known on the way is in ``body``.
     """
     cancelling = task.cancelling()
-    if cancelling:  # one that is asked for and not raised yet comes out here, not out of aiohttp
-        await asyncio.sleep(0)
-    if method not in _NEVER_RESENT_BY_AIOHTTP or not body.has_type or "proxy_headers" in options:
-        options = _options_for(method, body, options)
+    options = _options_for(method, body, options)
     try:
         response = await http.request(method, url, data=body, headers=headers, **options)
         try:
@@ -60,7 +57,7 @@ async def exchange(  # noqa: PLR0913, PLR0917 - the sides of a request, from one
     except asyncio.CancelledError as error:
         body.abort()
         _forget_frames(error)
-        del headers, options
+        del headers, options, url
         if task.cancelling() > cancelling:
             raise
         # The owner of a borrowed session closed it, and aiohttp cancelled what waited in it; or
@@ -70,11 +67,12 @@ async def exchange(  # noqa: PLR0913, PLR0917 - the sides of a request, from one
         body.abort()
         failure = _lost(error, body)
     if task.cancelling() > cancelling:
+        del headers, options, url
         raise asyncio.CancelledError  # which a hook replaced by an exception of its own
     return body.answer or failure
 
 
-def _options_for(method: str, body: RequestBody, options: Mapping[str, Any]) -> dict[str, Any]:
+def _options_for(method: str, body: RequestBody, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Add what not every request needs."""
     added: dict[str, Any] = {}
     if method not in _NEVER_RESENT_BY_AIOHTTP:
@@ -83,7 +81,7 @@ def _options_for(method: str, body: RequestBody, options: Mapping[str, Any]) -> 
         added["proxy_headers"] = dict(options["proxy_headers"])
     if not body.has_type:
         added["skip_auto_headers"] = ("Content-Type",)
-    return {**options, **added}
+    return {**options, **added} if added else options
 
 
 def _lost(error: BaseException, body: RequestBody) -> Failure:

@@ -1,4 +1,4 @@
-"""What the API says in headers: the rate limit and ``Retry-After``."""
+"""What the API says in headers: the rate limit, ``Retry-After`` and dates; and words to show."""
 
 from __future__ import annotations
 
@@ -38,24 +38,26 @@ _HTTP_DATE = re.compile(
 )
 
 
-Reported = tuple[str, str | None, str | None]
+Reported = tuple[str, str, str]
 """The values of ``X-RateLimit-*`` as they came: limit, remaining, reset."""
 
 
 def reported_in(headers: Mapping[str, str]) -> Reported | None:
-    """Find what a response says about the rate limit; None if it says nothing.
+    """Find what a response says about the rate limit; None unless it names all three values.
 
-    Whether that makes sense is found out by who reads it, for most reports are never read.
+    Whether they make sense is found out by who reads them, for most reports are never read.
     """
-    limit = headers.get(LIMIT)
-    return None if limit is None else (limit, headers.get(REMAINING), headers.get(RESET))
+    limit, remaining, reset = headers.get(LIMIT), headers.get(REMAINING), headers.get(RESET)
+    if limit is None or remaining is None or reset is None:
+        return None
+    return limit, remaining, reset
 
 
 def numbers_of(reported: Reported | None) -> tuple[int, int, int] | None:
-    """Read limit, remaining and reset; None unless all three are there and make sense."""
-    if reported is None or not _REPORT.fullmatch(" ".join(map(str, reported))):
+    """Read limit, remaining and reset; None unless they make sense."""
+    if reported is None or not _REPORT.fullmatch(" ".join(reported)):
         return None
-    limit, remaining, reset = map(int, filter(None, reported))
+    limit, remaining, reset = map(int, reported)
     return limit, remaining, reset
 
 

@@ -48,7 +48,7 @@ class Request(Generic[T]):
     method: str
     name: str
     """What errors and logs call it: the method and the template, never the ids."""
-    target: str
+    target: str = attrs.field(repr=False)
     """The encoded path and query below the base URL, or an absolute URL of another origin."""
     read: Callable[[Answer], T]
     """Makes the value of a success, or raises ``wire.MalformedBodyError``."""
@@ -56,7 +56,7 @@ class Request(Generic[T]):
     """Whether it may be sent again although it may already have been processed."""
     safe: bool = False
     """Whether nothing happens by it, so that it is never called processed."""
-    body: bytes | memoryview | None = None
+    body: bytes | memoryview | None = attrs.field(default=None, repr=False)
     content_type: str = "application/json"
     """Of the body; empty for none."""
     accept: str | None = None
@@ -68,7 +68,7 @@ class Request(Generic[T]):
     """What a 400 whose body is just ``{message}`` means here."""
     creator: str | None = None
     """The creator whose bucket of the rate limit it counts in; None for the account's own."""
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)
     """Sent instead of the bearer token and the API's headers, on a request to another origin."""
 
 
@@ -199,11 +199,11 @@ class Operation(Generic[T]):
 
     def _read(self, answer: Answer) -> T:
         if self._reader is None:
-            self._reader = _reader(self.returns)
+            self._reader = _make_reader(self.returns)
         return self._reader(answer.content)
 
 
-def _reader(returns: Any) -> Callable[[bytes], Any]:
+def _make_reader(returns: Any) -> Callable[[bytes], Any]:
     if returns is None:
         return lambda _: None
     from fanvue_async.engine.models import reader  # noqa: PLC0415 - msgspec, on first use only

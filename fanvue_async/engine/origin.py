@@ -54,7 +54,7 @@ class Origin:
         """Options of aiohttp that are the same for every request."""
         if self.base_url.startswith("http:"):  # aiohttp sends a proxy's headers to tunnels only
             self.headers.update(self.options.get("proxy_headers", {}))
-        self.url: Callable[[str], URL] = lru_cache(maxsize=64)(self._url)
+        self._url_below: Callable[[str], URL] = lru_cache(maxsize=64)(self._url_of)
 
     @property
     def is_plain(self) -> bool:
@@ -73,11 +73,14 @@ class Origin:
             return None
         return ssl_module.create_default_context()
 
-    def _url(self, target: str) -> URL:
+    def url(self, target: str) -> URL:
         """Return the address of an encoded path below the base URL, or of an absolute URL."""
         if target.startswith("/"):
-            target = self.base_url + target
-        return URL(target, encoded=True)
+            return self._url_below(target)
+        return URL(target, encoded=True)  # it may be signed, so it is not kept
+
+    def _url_of(self, path: str) -> URL:
+        return URL(self.base_url + path, encoded=True)
 
 
 def _options(

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fanvue_async import errors
+from fanvue_async.engine.attempt import attempt
 from fanvue_async.engine.notices import RetryEvent
 from fanvue_async.engine.retry import Failed, repeat
 from fanvue_async.engine.waits import Scope, Timer, this_task
@@ -25,9 +26,9 @@ class Recovery:
         self._call = call
         self._reauthenticated = False
 
-    async def run(self, failed: Failed | None) -> Failed | None:
+    async def run(self, first: Failed) -> Failed | None:
         """Wait a 429 out, renew the token, and repeat as far as the policy allows."""
-        failed = await self._with_new_token(await self._after_rate_limit(failed))
+        failed = await self._with_new_token(await self._after_rate_limit(first))
         if failed is None or not failed.repeatable:
             return failed
         call = self._call
@@ -45,7 +46,7 @@ class Recovery:
         )
 
     async def _attempt_again(self) -> Failed | None:
-        failed = await self._after_rate_limit(await self._call.attempt(again=True))
+        failed = await self._after_rate_limit(await attempt(self._call, again=True))
         return await self._with_new_token(failed)
 
     async def _after_rate_limit(self, failed: Failed | None) -> Failed | None:
@@ -55,7 +56,7 @@ class Recovery:
             if not call.was_tried:  # it was not sent at all, because waiting is pointless
                 return failed
             turn.refuse(call.bearer, failed.error.retry_after)
-            following = await call.attempt(again=True)
+            following = await attempt(call, again=True)
             if not call.was_tried:  # the API's own word says more
                 return failed
             failed = following
@@ -88,7 +89,7 @@ class Recovery:
         self._reauthenticated = True
         call.pool.accounts.note_refused(refused)
         await self._bounded(partial(credential.renew, refused))
-        return await call.attempt(again=True)
+        return await self._after_rate_limit(await attempt(call, again=True))
 
     async def _bounded(self, wait: Callable[[], Awaitable[None]]) -> None:
         """Wait until the deadline or the client's closing at most.
@@ -109,7 +110,7 @@ class Recovery:
 
 async def run(call: Call[Any]) -> FanvueError | None:
     """Do a call to its end, within ``Timeout.total``; return its error, or None for a value."""
-    failed = await call.attempt()
+    failed = await attempt(call)
     if failed is not None:
         failed = await Recovery(call).run(failed)
     return None if failed is None else failed.error

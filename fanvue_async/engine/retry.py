@@ -87,9 +87,8 @@ class Quota:
         """Give back a tenth of a retry, for a success."""
         if self._left < self._capacity:
             self._left = min(self._capacity, self._left + _REFUND)
-        shared = self._shared
-        if shared is not None and shared._left < shared._capacity:  # noqa: SLF001 - of this class
-            shared.refund()
+        if self._shared is not None:
+            self._shared.refund()
 
     def _available(self) -> bool:
         now = self._clock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fanvue_async.engine.attempt import attempt
 from fanvue_async.engine.call import Call
 from fanvue_async.engine.recovery import Recovery
 
@@ -42,7 +43,9 @@ class Session:
     async def send(self, request: Request[T]) -> T:
         """Run one call to its value or its typed error, within ``Timeout.total``."""
         call = Call(self.terms, request)
-        failed = await call.attempt()
+        del request  # out of this frame: it may be signed, or large
+        # As `recovery.run` does, but without a frame more for each call.
+        failed = await attempt(call)
         if failed is not None:
             failed = await Recovery(call).run(failed)
         if failed is None:
@@ -50,7 +53,7 @@ class Session:
         # Raised here, outside of any `except` and with nothing left in this frame, so that the
         # error has no chain, forms no cycle, and leads a debugger to no header or response.
         error = failed.error
-        del request, call, failed
+        del call, failed
         try:
             raise error
         finally:

@@ -86,7 +86,7 @@ class Terms:
 
         A new credential without ``account`` belongs to its own account, never to the old one's.
         """
-        return Terms(
+        terms = Terms(
             self.pool,
             credential or self.credential,
             Bounds(timeout) if timeout else self.bounds,
@@ -94,6 +94,9 @@ class Terms:
             account=account or (None if credential else self._account),
             creator=creator or self.creator,
         )
+        if credential is None and account is None and creator is None:
+            terms._own_bucket = self._own_bucket
+        return terms
 
     def account_of(self, bearer: Bearer | None) -> str:
         """Return the account that a request with this token belongs to."""

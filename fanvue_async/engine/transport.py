@@ -13,9 +13,10 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
+import attrs
 from aiohttp import http_parser
 from multidict import CIMultiDict
 
@@ -47,14 +48,17 @@ class Connections:
         # Not weak: a look into a WeakKeyDictionary costs ten times as much, and each call has some.
         self._known: dict[BaseProtocol, _Known] = {}
 
-    def use(self, protocol: BaseProtocol) -> bool:
-        """Note that a connection is used, and tell whether it was used before."""
-        if protocol in self._known:
-            return True
-        for known in [known for known in self._known if known.transport is None]:
-            del self._known[known]  # closed since a new one was used last
-        self._known[protocol] = _Known(self._generation, _watch(protocol))
-        return False
+    def find(self, protocol: BaseProtocol) -> _Known | None:
+        """Return what is known of a connection that was used before."""
+        return self._known.get(protocol)
+
+    def add(self, protocol: BaseProtocol, transport: asyncio.Transport | None) -> _Known:
+        """Note that a connection is used for the first time."""
+        for closed in [known for known in self._known if known.transport is None]:
+            del self._known[closed]  # since a new one was used last
+        socket = transport.get_extra_info("socket") if transport is not None else None
+        known = self._known[protocol] = _Known(self._generation, socket, _watch(socket))
+        return known
 
     def forget(self) -> None:
         """Let go of all connections."""
@@ -83,19 +87,19 @@ class Connections:
         )
 
 
-class _Known(NamedTuple):
+@attrs.frozen
+class _Known:
     generation: int
+    socket: socket.socket | None
     look: Callable[[int], object]
     """Asks the kernel for input, within so many milliseconds."""
 
 
-def _watch(protocol: BaseProtocol) -> Callable[[int], object]:
+def _watch(socket: socket.socket | None) -> Callable[[int], object]:
     """Make the question whether something can be read from a connection."""
-    transport = protocol.transport
-    descriptor = transport.get_extra_info("socket") if transport is not None else None
-    if descriptor is None or descriptor.fileno() < 0:
+    number = socket.fileno() if socket is not None else -1
+    if number < 0:
         return bool
-    number = descriptor.fileno()
     if not hasattr(select, "poll"):  # on Windows, where select() takes sockets of any number
         return lambda _: select.select([number], [], [], 0)[0]
     poller = select.poll()
@@ -253,10 +257,11 @@ class RequestBody(aiohttp.BytesPayload):
         stream: Any = writer  # the abstract one lacks what the only one of aiohttp has
         transport: asyncio.Transport | None = stream.transport
         self._transport = transport
-        self._socket = transport.get_extra_info("socket") if transport is not None else None
         protocol: BaseProtocol = stream.protocol
         self._protocol = protocol
-        self.reused = self._connections.use(protocol)
+        known = self._connections.find(protocol)
+        self.reused = known is not None
+        self._socket = (known or self._connections.add(protocol, transport)).socket
         if not (self._connections.are_checked or self._connections.is_fit(protocol)):
             raise aiohttp.ClientConnectionError
         self.left = transport is not None and not transport.is_closing()

@@ -56,7 +56,7 @@ class Turn:
                 errors.RateLimitError,
                 f"the rate limit allows this call in {error.seconds:.1f} s, which is later than "
                 "RateLimits(max_wait=…) or Timeout(total=…) allows",
-                details={"status": 429, "retry_after": error.seconds},
+                details={"status": 429, "retry_after": error.seconds, "from_api": False},
             )
         except GateClosedError:
             return Failure(errors.ClientStateError, "the client is closed")

@@ -71,10 +71,9 @@ class Scopes:
         self.open: set[Scope] = set()
         self._idle = asyncio.Event()
 
-    def left(self, scope: Scope) -> None:
-        """Note that a wait has ended."""
-        self.open.discard(scope)
-        if self.closing and not self.open:
+    def left(self) -> None:
+        """Note that a wait has ended while the client closes."""
+        if not self.open:
             self._idle.set()
 
     async def drain(self, seconds: float) -> None:
@@ -179,7 +178,9 @@ class Scope:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         self._timer.stop(self)
-        self._scopes.left(self)
+        self._scopes.open.discard(self)
+        if self._scopes.closing:
+            self._scopes.left()
         # Every cancel is taken back by whoever asked for it; what is left is the caller's.
         is_ours = self.expired and self.task.uncancel() <= self._cancelling
         return is_ours and kind is asyncio.CancelledError

@@ -8,7 +8,7 @@ import operator
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from types import NoneType
 from typing import Any, NoReturn, SupportsIndex, cast
 from uuid import UUID
@@ -150,4 +150,9 @@ def uuid_text(value: object) -> str | None:
         text = str(value)
     else:
         return None
+    return _canonical(text)
+
+
+@lru_cache(maxsize=1024)  # the same users and creators come again and again
+def _canonical(text: str) -> str | None:
     return text.lower() if _UUID.fullmatch(text) else None

@@ -17,6 +17,7 @@ from unittest.mock import AsyncMock, MagicMock, Mock
 import aiohttp
 import pytest
 from support.chaos_server import Server, succeed
+from support.leaks import shown_by
 from support.raw_server import SUCCESS, RawServer, answer, fin, head, read
 from support.stages import LoopServer, Provider, nothing, turns, until
 from support.tls import NOT_UNDER_UVLOOP, TRUST, serving
@@ -132,8 +133,9 @@ async def test_a_task_that_was_cancelled_before_it_calls(fake: FakeFanvue) -> No
         await client.chats.create(USER)
 
     async with fake.client() as client:
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError) as caught:
             await asyncio.create_task(call())
+        assert fake.token not in shown_by(caught.value)
     assert fake.requests == []
 
 
