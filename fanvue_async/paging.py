@@ -97,7 +97,7 @@ class Listing(Generic[T]):
             InvalidArgumentError: an argument is invalid.
 
         """
-        operation.bind(*values, query=query, creator=session.creator)  # checks them, early
+        operation.bind(values, query, creator=session.creator)  # checks them, early
         self._session = session
         self._operation: Operation[Any] = operation
         self._values = values

@@ -39,7 +39,7 @@ class Bucket:
 
 
 class Accounts:
-    """The most recently used accounts and buckets, up to 10,000 of each."""
+    """The accounts and buckets that were looked up last, up to 10,000 of each."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -49,7 +49,7 @@ class Accounts:
         self._refused: OrderedDict[str, None] = OrderedDict()
 
     def bucket(self, account: str, creator: str | None) -> Bucket:
-        """Return the bucket that a request counts in; a new one if it was not used recently."""
+        """Return the bucket that a request counts in; a new one if it is not known (any more)."""
         key = (account, creator)
         bucket = self._buckets.get(key)
         if bucket is None:
@@ -59,7 +59,7 @@ class Accounts:
         return bucket
 
     def find(self, account: str, creator: str | None) -> Bucket | None:
-        """Return the bucket if it was used recently."""
+        """Return the bucket if it is known."""
         return self._buckets.get((account, creator))
 
     def note_refused(self, bearer: Bearer) -> None:

@@ -57,17 +57,17 @@ class Request(Generic[T]):
     safe: bool = False
     """Whether nothing happens by it, so that it is never called processed."""
     body: bytes | memoryview | None = attrs.field(default=None, repr=False)
-    content_type: str = "application/json"
-    """Of the body; empty for none."""
+    creator: str | None = None
+    """The creator whose bucket of the rate limit it counts in; None for the account's own."""
+    bare_message: type[BadRequestError] = BadRequestError
+    """What a 400 whose body is just ``{message}`` means here."""
     accept: str | None = None
     """What the response may be, if not just JSON."""
+    content_type: str = "application/json"
+    """Of the body; empty for none."""
     on_progress: Callable[[int], None] | None = None
     """Told how many bytes of the body have left; ``Timeout.attempt`` then bounds the seconds
     without progress instead of the attempt."""
-    bare_message: type[BadRequestError] = BadRequestError
-    """What a 400 whose body is just ``{message}`` means here."""
-    creator: str | None = None
-    """The creator whose bucket of the rate limit it counts in; None for the account's own."""
     headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)
     """Sent instead of the bearer token and the API's headers, on a request to another origin."""
 
@@ -142,12 +142,12 @@ class Operation(Generic[T]):
 
     def bind(
         self,
-        *values: object,
+        values: tuple[object, ...] = (),
         query: Mapping[str, object] | None = None,
         json: Mapping[str, object] | None = None,
         creator: str | None = None,
     ) -> Request[T]:
-        """Make the request for path values in the template's order.
+        """Make the request for the values of the path, in the template's order.
 
         A value of ``...`` drops its field; None drops a field of the query, and is null in JSON.
 
@@ -171,9 +171,9 @@ class Operation(Generic[T]):
             self.idempotent,
             self.safe,
             None if json is None else encode_json(json, name),
-            bare_message=self.bare_message,
-            creator=bucket_of(path) if self._names_a_creator else creator,
-            accept=_TEXT_OR_ERROR if self.returns is str else None,
+            bucket_of(path) if self._names_a_creator else creator,
+            self.bare_message,
+            _TEXT_OR_ERROR if self.returns is str else None,
         )
 
     def name_for(self, creator: str | None) -> str:

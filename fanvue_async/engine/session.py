@@ -37,7 +37,7 @@ class Session:
         json: Mapping[str, object] | None = None,
     ) -> Coroutine[Any, Any, T]:
         """Bind an operation to values and send it; see ``Operation.bind`` and ``send``."""
-        request = operation.bind(*values, query=query, json=json, creator=self.terms.creator)
+        request = operation.bind(values, query, json, self.terms.creator)
         return self.send(request)
 
     async def send(self, request: Request[T]) -> T:

@@ -158,11 +158,11 @@ class Connector(aiohttp.TCPConnector):
     async def _start_tls_connection(self, *args: Any, **kwargs: Any) -> Any:
         return await _in_no_context(super()._start_tls_connection(*args, **kwargs))
 
-    def _release(self, *args: Any, **kwargs: Any) -> None:
+    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
         if self._cleanup_handle is None:
-            Context().run(super()._release, *args, **kwargs)
+            Context().run(super()._release, key, protocol, should_close=should_close)
         else:
-            super()._release(*args, **kwargs)
+            super()._release(key, protocol, should_close=should_close)
 
 
 async def _in_no_context(connecting: Coroutine[Any, Any, Any]) -> Any:

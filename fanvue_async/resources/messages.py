@@ -236,7 +236,7 @@ class CreatorMessagesResource(Resource):
             place=(creator, user),
             content=None if template_uuid else (text and text.strip(), frozenset(media), price),
             page=lambda number: _LIST.bind(
-                user,
+                (user,),
                 query={"page": number, "size": PAGE_SIZE, "markAsRead": False},
                 creator=creator,
             ),
@@ -245,7 +245,7 @@ class CreatorMessagesResource(Resource):
             result=lambda message: SentMessage(message_uuid=message.uuid),
             identity=lambda sent: sent.message_uuid,
         )
-        request = _SEND.bind(user, json=json, creator=creator)
+        request = _SEND.bind((user,), json=json, creator=creator)
         return await send_once(self._session, request, trace, confirm=confirm)
 
     async def media(

@@ -29,7 +29,7 @@ EAST = timezone(timedelta(hours=2))
 
 def url_of(*values: object, **query: object) -> URL:
     """Make the address of a request as the engine does."""
-    request = FOLDER.bind(*values, query=query)
+    request = FOLDER.bind(values, query)
     return FanvueClient("token", base_url=BASE)._session.terms.pool.origin.url(request.target)
 
 
