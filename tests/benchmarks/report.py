@@ -25,9 +25,9 @@ _BEGIN, _END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 _PACKAGES = ("fanvue-async", "aiohttp", "tenacity", "httpx", "uvloop")
 
 # What a call may cost.
-_CPU_LIMITS = {("asyncio", 50): 1.05, ("asyncio", 10_000): 1.05}
+_CPU_LIMITS = {("asyncio", 50): 1.0, ("asyncio", 10_000): 0.75}
 _HTTPX_LIMIT = 8.0
-_MEMORY_LIMIT = 4_000
+_MEMORY_LIMIT = 3_500
 _IMPORT_LIMIT = 40
 
 
