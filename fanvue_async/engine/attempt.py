@@ -158,7 +158,7 @@ def _finish(call: Call[Any], result: Answer | Failure | None, started: float) ->
     if call.has_slot:
         call.pool.slots.release()
     if call.turn is not None:
-        call.turn.end(call.bearer, result, was_sent=call.left, started=started)
+        call.turn.end(result, started, was_sent=call.left)
     if call.body is not None:
         call.body.on_piece = None  # else they hold each other, with a large part
 

@@ -190,18 +190,25 @@ class Gate:
         return True
 
 
-class _Family:
+class Family:
     """The gates of one account, or of one creator: the bucket, and operations with an own limit."""
 
-    __slots__ = ("main", "members", "own")
+    __slots__ = ("key", "main", "members", "own")
 
-    def __init__(self, main: Gate) -> None:
-        self.main = main
+    def __init__(self, key: tuple[str, str | None], main: Gate) -> None:
+        self.key: tuple[str, str | None] = key
+        self.main: Gate = main
         self.members: set[str] = set()
+        """Operations that are known to count in the bucket."""
         self.own: dict[str, Gate] = {}
+
+    def gate(self, operation: str) -> Gate:
+        """Return the gate of a request."""
+        return self.own.get(operation, self.main) if self.own else self.main
 
     @property
     def gates(self) -> list[Gate]:
+        """All of them."""
         return [self.main, *self.own.values()]
 
 
@@ -212,40 +219,34 @@ class Gates:
         self._clock = clock
         self._store = store
         self._server_clock = ServerClock()
-        self._families: OrderedDict[tuple[str, str | None], _Family] = OrderedDict()
+        self._families: OrderedDict[tuple[str, str | None], Family] = OrderedDict()
 
-    def gate(self, account: str, creator: str | None, operation: str) -> Gate:
-        """Return the gate of a request."""
+    def family(self, account: str, creator: str | None) -> Family:
+        """Return the gates of an account, or of a creator it acts for."""
         key = (account, creator)
         family = self._families.get(key)
         if family is None:
-            family = self._families[key] = _Family(self._make(key))
+            family = self._families[key] = Family(key, self._make(key))
             if len(self._families) > _MAX_BUCKETS:
                 self._forget_one(key)
         elif len(self._families) > _MAX_BUCKETS // 2:  # below, the order does not matter
             self._families.move_to_end(key)
-        return family.own.get(operation, family.main) if family.own else family.main
+        return family
 
-    def note(
-        self, account: str, creator: str | None, operation: str, answer: Answer, sent: float
-    ) -> None:
+    def note(self, family: Family, operation: str, answer: Answer, sent: float) -> None:
         """Learn what a response says about its bucket; ``sent`` is when it was asked for."""
         now, headers = self._clock(), answer.headers
-        family = self._families.get((account, creator))
         if (
-            family is not None
-            and not family.own
+            not family.own
             and operation in family.members
             and family.main.allowance.knows(headers, now)
         ):
             return
         self._server_clock.note(headers, sent, now)
-        if family is None:
-            return
         report = read_report(headers)
         if report is None and answer.status >= 500:  # noqa: PLR2004 - it may be a proxy's
             return
-        gate = self._gate_of_report(family, (account, creator), operation, report)
+        gate = self._gate_of_report(family, operation, report)
         gate.allowance.note(report, now)
 
     def close(self) -> None:
@@ -254,13 +255,7 @@ class Gates:
             for gate in family.gates:
                 gate.close()
 
-    def _gate_of_report(
-        self,
-        family: _Family,
-        key: tuple[str, str | None],
-        operation: str,
-        report: Report | None,
-    ) -> Gate:
+    def _gate_of_report(self, family: Family, operation: str, report: Report | None) -> Gate:
         """Find whose report it is: an operation that reports another limit has a bucket of its own.
 
         One that told the bucket's limit before tells that the bucket's limit has changed.
@@ -275,7 +270,7 @@ class Gates:
                 family.members.add(operation)
             return family.main
         if own is None:
-            own = family.own[operation] = self._make((*key, operation))
+            own = family.own[operation] = self._make((*family.key, operation))
         return own
 
     def _make(self, key: tuple[str | None, ...]) -> Gate:

@@ -11,7 +11,7 @@ from fanvue_async.engine.gate import GateClosedError, TooLongError
 
 if TYPE_CHECKING:
     from fanvue_async.engine.credentials import Bearer
-    from fanvue_async.engine.gate import Gate, Gates
+    from fanvue_async.engine.gate import Family, Gate, Gates
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.terms import Terms
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 class Turn:
     """A call's turn: taken before each of its attempts is sent, and ended after it."""
 
-    __slots__ = ("_account", "_gates", "_request", "_taken", "_terms", "_until")
+    __slots__ = ("_family", "_gates", "_request", "_taken", "_terms", "_until")
 
     def __init__(self, gates: Gates, terms: Terms, request: Request[Any]) -> None:
         self._gates = gates
         self._terms = terms
         self._request = request
-        self._account = ""
+        self._family: Family  # of the gate that was looked at last
         self._taken: Gate | None = None
         self._until = 0.0  # how long the call waits for the rate limit at most
 
@@ -63,31 +63,23 @@ class Turn:
         self._taken = gate
         return None
 
-    def end(
-        self,
-        bearer: Bearer | None,
-        result: Answer | Failure | None,
-        *,
-        was_sent: bool,
-        started: float,
-    ) -> None:
+    def end(self, result: Answer | Failure | None, started: float, *, was_sent: bool) -> None:
         """End the turn, and learn what the response says about the bucket."""
         gate, self._taken = self._taken, None
+        if gate is None:
+            return
         if isinstance(result, Answer):
-            request = self._request
-            account = self._account if gate is not None else self._terms.account_of(bearer)
-            self._gates.note(account, request.creator, request.name, result, started)
-        if gate is not None:
-            gate.leave(was_sent=was_sent)
+            self._gates.note(self._family, self._request.name, result, started)
+        gate.leave(was_sent=was_sent)
 
     def refuse(self, bearer: Bearer | None, retry_after: float | None) -> None:
         """Close the gate after a 429."""
         self._gate(bearer).refuse(retry_after)
 
     def _gate(self, bearer: Bearer | None) -> Gate:
-        request = self._request
-        account = self._account = self._terms.account_of(bearer)
-        return self._gates.gate(account, request.creator, request.name)
+        account, request = self._terms.account_of(bearer), self._request
+        family = self._family = self._gates.family(account, request.creator)
+        return family.gate(request.name)
 
     def _bucket(self, bearer: Bearer | None) -> str:
         account, creator = self._terms.account_of(bearer), self._request.creator

@@ -82,7 +82,7 @@ class Process:
     @property
     def gate(self) -> Gate:
         """The gate of the account's bucket."""
-        return self.gates.gate(self.account, None, "GET /chats")
+        return self.gates.family(self.account, None).gate("GET /chats")
 
     async def call(self, number: int = 0, *, until: float = FOREVER) -> float:
         """Make one call, and return when it was let through."""
@@ -94,7 +94,7 @@ class Process:
             self.order.append(number)
             went = loop.time()
             answer = await self.api.call()
-            self.gates.note(self.account, None, "GET /chats", answer, went)
+            self.gates.note(self.gates.family(self.account, None), "GET /chats", answer, went)
             gate.leave()
             if answer.status != 429:
                 return went
@@ -236,7 +236,7 @@ async def test_one_full_bucket_delays_no_other() -> None:
     """A creator's bucket and the account's own are used side by side."""
     process = Process(Api(limit=1, window=60.0))
     await process.call()
-    other = process.gates.gate("anna", "creator", "GET /chats")
+    other = process.gates.family("anna", "creator").gate("GET /chats")
     assert other.try_enter()
     assert not process.gate.try_enter()
 
@@ -254,18 +254,18 @@ async def test_an_operation_with_a_limit_of_its_own_has_a_bucket_of_its_own() ->
             "X-RateLimit-Remaining": str(remaining),
             "X-RateLimit-Reset": f"{EPOCH + 3:.0f}",
         }
-        process.gates.note("anna", None, operation, Answer(200, headers), 0.0)
+        process.gates.note(process.gates.family("anna", None), operation, Answer(200, headers), 0.0)
 
     note("POST /slow", 5, 0)
-    assert process.gates.gate("anna", None, "POST /slow") is not process.gate
-    assert not process.gates.gate("anna", None, "POST /slow").try_enter()
+    assert process.gates.family("anna", None).gate("POST /slow") is not process.gate
+    assert not process.gates.family("anna", None).gate("POST /slow").try_enter()
     assert process.gate.try_enter()
     note("POST /slow", 5, 0)
-    assert not process.gates.gate("anna", None, "POST /slow").try_enter()
+    assert not process.gates.family("anna", None).gate("POST /slow").try_enter()
     note("GET /chats", 30, 20)
     assert process.gate.allowance.window.limit == 30
     note("POST /slow", 30, 19)
-    assert process.gates.gate("anna", None, "POST /slow") is process.gate
+    assert process.gates.family("anna", None).gate("POST /slow") is process.gate
 
 
 def test_a_429_closes_the_gate_for_as_long_as_it_says() -> None:
@@ -290,11 +290,11 @@ def test_a_429_closes_the_gate_for_as_long_as_it_says() -> None:
 def test_what_says_nothing_of_a_bucket_changes_nothing() -> None:
     """A proxy's 502, and the response of a bucket that was forgotten meanwhile."""
     gates = Gates(lambda: 0.0)
-    gate = gates.gate("anna", None, "GET /chats")
-    gates.note("anna", None, "GET /chats", Answer(502, {}), 0.0)
+    gate = gates.family("anna", None).gate("GET /chats")
+    gates.note(gates.family("anna", None), "GET /chats", Answer(502, {}), 0.0)
     assert not gate.allowance.is_open
-    gates.note("bob", None, "GET /chats", Answer(200, {}), 0.0)
-    gates.note("anna", None, "GET /chats", Answer(404, {}), 0.0)
+    gates.note(gates.family("bob", None), "GET /chats", Answer(200, {}), 0.0)
+    gates.note(gates.family("anna", None), "GET /chats", Answer(404, {}), 0.0)
     assert gate.allowance.is_open
 
 
@@ -312,8 +312,8 @@ def test_the_operations_of_a_bucket_are_not_remembered_without_end(
     }
     for number in range(5):
         operation = f"GET /chats/{number}"
-        gate = gates.gate("anna", None, operation)
-        gates.note("anna", None, operation, Answer(200, headers), 0.0)
+        gate = gates.family("anna", None).gate(operation)
+        gates.note(gates.family("anna", None), operation, Answer(200, headers), 0.0)
         assert gate.allowance.window.limit == 5
     assert len(gates._families["anna", None].members) == 2
 
@@ -359,7 +359,7 @@ async def test_a_report_that_comes_too_late_for_the_store() -> None:
     allowance = process.gate.allowance
     await process.gate.enter(FOREVER, first=False)
     answer = await process.api.call()
-    process.gates.note("anna", None, "GET /chats", answer, 0.0)
+    process.gates.note(process.gates.family("anna", None), "GET /chats", answer, 0.0)
     allowance.clock._offset = EPOCH + 100  # time passes
     await asyncio.sleep(0.1)
     process.gate.leave()
@@ -394,18 +394,18 @@ def test_a_gate_that_is_in_use_is_not_forgotten(monkeypatch: pytest.MonkeyPatch)
     """The table of buckets is bounded, but never by one with calls under way."""
     monkeypatch.setattr("fanvue_async.engine.gate._MAX_BUCKETS", 4)
     gates = Gates(lambda: 0.0)
-    used = gates.gate("used", None, "")
+    used = gates.family("used", None).gate("")
     assert used.try_enter()
     for number in range(20):
-        gates.gate(str(number), None, "")
-    assert gates.gate("used", None, "") is used
-    assert gates.gate("19", None, "") is gates.gate("19", None, "")
+        gates.family(str(number), None).gate("")
+    assert gates.family("used", None).gate("") is used
+    assert gates.family("19", None).gate("") is gates.family("19", None).gate("")
     for number in range(20):
-        assert gates.gate(f"busy {number}", None, "").try_enter()
-    assert gates.gate("busy 0", None, "") is gates.gate("busy 0", None, "")
+        assert gates.family(f"busy {number}", None).gate("").try_enter()
+    assert gates.family("busy 0", None).gate("") is gates.family("busy 0", None).gate("")
     gates = Gates(lambda: 0.0)
     for number in range(6):  # with none among them that could be forgotten
-        assert gates.gate(str(number), None, "").try_enter()
+        assert gates.family(str(number), None).gate("").try_enter()
 
 
 @pytest.mark.parametrize(

@@ -91,14 +91,14 @@ class Creator:
 async def _call(gates: Gates, account: str, creator: Creator, latency: float) -> None:
     loop, again = asyncio.get_running_loop(), False
     while True:
-        gate = gates.gate(account, None, "GET /chats")
+        gate = gates.family(account, None).gate("GET /chats")
         if not gate.try_enter():
             await gate.enter(math.inf, first=again)
         sent = loop.time()
         await asyncio.sleep(latency / 2)
         answer = creator.take(_EPOCH + loop.time())
         await asyncio.sleep(latency / 2)
-        gates.note(account, None, "GET /chats", answer, sent)
+        gates.note(gates.family(account, None), "GET /chats", answer, sent)
         gate.leave()
         if answer.status == 200:
             return
