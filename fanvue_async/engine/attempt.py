@@ -39,7 +39,7 @@ async def attempt(call: Call[Any], *, again: bool = False) -> Failed | None:
     if refusal := pool.refusal(task, under_way=again):
         return call.failed(Failure(errors.ClientStateError, refusal))
     assert task is not None  # else it was refused
-    started = pool.clockwork.clock()
+    started = pool.clockwork.clock() if again else call.started
     if call.deadline <= started:
         return call.failed(_deadline_exceeded(call))
     if call.request.headers is not None:
