@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fanvue_async import errors
+from fanvue_async.engine import turn
 from fanvue_async.engine.answers import Answer
 from fanvue_async.engine.exchange import exchange
 from fanvue_async.engine.failures import Failure
@@ -80,10 +81,10 @@ async def attempt(call: Call[Any], *, again: bool = False) -> Failed | None:
 
 def _begin(call: Call[Any], started: float, *, again: bool) -> Timer:
     """Take the turn and the slot if that needs no waiting; return the attempt's timer."""
-    bounds, turn, bearer = call.terms.bounds, call.turn, call.bearer
+    bounds = call.terms.bounds
     call.has_slot = (
-        (bearer is not None or call.request.headers is not None)
-        and (turn is None or turn.try_take(bearer))
+        (call.bearer is not None or call.request.headers is not None)
+        and (not call.is_limited or turn.try_take(call, started))
         and call.pool.slots.take()
     )
     remaining = call.deadline - started
@@ -95,15 +96,13 @@ def _begin(call: Call[Any], started: float, *, again: bool) -> Timer:
 
 async def _get_ready(call: Call[Any], scope: Scope) -> Failure | None:
     """Get a token, wait for the rate limit and a connection, then arm the attempt's clock."""
-    terms, slots, turn = call.terms, call.pool.slots, call.turn
+    terms, slots = call.terms, call.pool.slots
     while True:
         if failure := await _get_token(call, scope):
             return failure
         is_known_as_refused = terms.is_refused(call.bearer)  # the provider has no other
-        if turn is not None and not turn.is_taken:  # that is, if calls wait for a rate limit
-            again = call.attempts > 0
-            if failure := await turn.take(call.bearer, call.deadline, again=again):
-                return failure
+        if call.is_limited and call.gate is None and (failure := await turn.take(call)):
+            return failure
         if not slots.take():
             await slots.wait()
         call.has_slot = True
@@ -157,8 +156,8 @@ def _finish(call: Call[Any], result: Answer | Failure | None, started: float) ->
     """Give back what the attempt has taken, however it ended."""
     if call.has_slot:
         call.pool.slots.release()
-    if call.turn is not None:
-        call.turn.end(result, started, was_sent=call.left)
+    if call.gate is not None:
+        turn.end(call, result, started)
     if call.body is not None:
         call.body.on_piece = None  # else they hold each other, with a large part
 

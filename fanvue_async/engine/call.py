@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fanvue_async import errors
@@ -17,11 +16,11 @@ from fanvue_async.log import logger
 if TYPE_CHECKING:
     from fanvue_async.engine.accounts import Bucket
     from fanvue_async.engine.credentials import Bearer
+    from fanvue_async.engine.gate import Family, Gate
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.pool import Pool
     from fanvue_async.engine.terms import Terms
     from fanvue_async.engine.transport import RequestBody
-    from fanvue_async.engine.turn import Turn
 
 T = TypeVar("T")
 
@@ -41,14 +40,17 @@ class Call(Generic[T]):
         "bounded_by_attempt",
         "bucket",
         "deadline",
+        "family",
+        "gate",
         "has_slot",
+        "is_limited",
         "pool",
         "request",
         "started",
         "terms",
-        "turn",
         "unauthorized",
         "value",
+        "wait_until",
     )
 
     def __init__(self, terms: Terms, request: Request[T]) -> None:
@@ -57,8 +59,14 @@ class Call(Generic[T]):
         self.request: Request[T] = request
         self.started: float = terms.pool.clockwork.clock()
         self.deadline: float = self.started + terms.bounds.timeout.total
-        self.turn: Turn | None = _turn(terms, request)
-        """Its turn at the rate limit; None if it does not wait for one."""
+        self.is_limited: bool = terms.pool.gates is not None and request.headers is None
+        """Whether it waits for the rate limit, by turns."""
+        self.family: Family | None = None
+        """The gates that it was looked for at."""
+        self.gate: Gate | None = None
+        """Where its turn is taken, if it is."""
+        self.wait_until: float = 0.0
+        """How long it waits for the rate limit at most; 0 if it has not begun to."""
         self.value: T = _NO_VALUE
         """What it returns, as soon as an attempt succeeded."""
         self._unknown = False  # whether an earlier attempt may have been processed
@@ -161,18 +169,3 @@ class Call(Generic[T]):
             (self.pool.clockwork.now() - started) * 1000,
             self.attempts,
         )
-
-
-def _turn(terms: Terms, request: Request[Any]) -> Turn | None:
-    """Make the turn of a call that waits for the rate limit."""
-    gates = terms.pool.gates
-    if gates is None or request.headers is not None:
-        return None
-    return _turn_class()(gates, terms, request)
-
-
-@cache
-def _turn_class() -> type[Turn]:
-    from fanvue_async.engine.turn import Turn  # noqa: PLC0415 - with the gate, where there is one
-
-    return Turn

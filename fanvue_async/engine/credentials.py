@@ -135,8 +135,6 @@ class Credential:
 
     def account_of(self, bearer: Bearer) -> str:
         """Return the account as the provider names it, else the digest of the token."""
-        if self._provider is None:
-            return bearer.digest
         return self.named_account or bearer.digest
 
     @property

@@ -66,9 +66,9 @@ class Gate:
         """Whether calls wait or are in flight."""
         return bool(self._waiters) or self._in_flight > 0
 
-    def try_enter(self) -> bool:
+    def try_enter(self, now: float | None = None) -> bool:
         """Go through if nobody waits and the bucket allows it."""
-        now = self._clock()
+        now = self._clock() if now is None else now
         if (
             self._waiters
             or now < self._closed_until
@@ -248,6 +248,8 @@ class Gates:
             return
         gate = self._gate_of_report(family, operation, report)
         gate.allowance.note(report, now)
+        if report is not None:
+            gate.allowance.remember(headers)
 
     def close(self) -> None:
         """End all waits."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fanvue_async import errors
+from fanvue_async.engine import turn
 from fanvue_async.engine.attempt import attempt
 from fanvue_async.engine.notices import RetryEvent
 from fanvue_async.engine.retry import Failed, repeat
@@ -51,11 +52,11 @@ class Recovery:
 
     async def _after_rate_limit(self, failed: Failed | None) -> Failed | None:
         """Wait a 429 out if the client is to; that takes no attempt and no quota."""
-        call, turn = self._call, self._call.turn
-        while turn is not None and failed and isinstance(failed.error, errors.RateLimitError):
+        call = self._call
+        while call.is_limited and failed and isinstance(failed.error, errors.RateLimitError):
             if not call.was_tried:  # it was not sent at all, because waiting is pointless
                 return failed
-            turn.refuse(call.bearer, failed.error.retry_after)
+            turn.refuse(call, failed.error.retry_after)
             following = await attempt(call, again=True)
             if not call.was_tried:  # the API's own word says more
                 return failed

@@ -104,6 +104,8 @@ class Terms:
             return self._account
         if bearer is None or self.credential is None:
             return ""
+        if bearer is self.credential.fixed:
+            return bearer.digest
         return self.credential.account_of(bearer)
 
     def is_refused(self, bearer: Bearer | None) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 
 import attrs
 from multidict import istr
@@ -50,13 +49,6 @@ def read_report(headers: Mapping[str, str]) -> Report | None:
         return None
     limit, remaining, reset = numbers
     return Report(limit, min(remaining, limit), reset) if limit else None
-
-
-@lru_cache(maxsize=64)  # all responses of a window say the same
-def _read_bounds(limit: str, reset: str) -> tuple[int, int]:
-    """Read a limit and its reset; (0, 0) unless both make sense."""
-    numbers = numbers_of((limit, "0", reset))
-    return (0, 0) if numbers is None else (numbers[0], numbers[2])
 
 
 @attrs.define
@@ -117,12 +109,10 @@ class ServerClock:
     Until the first one, and for a server that sends none, the machine's own clock is believed.
     """
 
-    __slots__ = ("_offset", "_wall", "known_at", "text")
+    __slots__ = ("_offset", "_wall", "known_at")
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
-        self.text: str | None = None
-        """The newest ``Date``."""
         self._offset: float | None = None  # the API's clock less ours, at most late
         self.known_at: float = 0.0
         """When that came, by our own clock."""
@@ -132,7 +122,6 @@ class ServerClock:
         date = date_of(headers)
         if date is None:
             return
-        self.text = headers.get(_DATE)
         at_least = date - received
         offset = self._offset
         if offset is not None:
@@ -159,6 +148,7 @@ class Allowance:
         self.window: Window = Window()
         self.is_open: bool = False
         """Whether the API has answered without saying any limit."""
+        self._words: tuple[str | None, ...] | None = None  # of the newest response that said much
         self._others_in = 0  # the last window in which somebody else used the bucket, too
 
     def take(self, now: float, in_flight: int, waiting: int) -> bool:  # noqa: ARG002 - of use where it is shared
@@ -203,17 +193,18 @@ class Allowance:
 
     def knows(self, headers: Mapping[str, str], now: float) -> bool:
         """Return whether a response says nothing new, as most do."""
-        window, clock, remaining = self.window, self.clock, headers.get(REMAINING, "")
+        remaining = headers.get(REMAINING, "")
         return (
-            headers.get(_DATE) == clock.text
-            and now < clock.known_at + _DATE_SECONDS
-            and window.limit is not None
-            and _read_bounds(headers.get(LIMIT, ""), headers.get(RESET, ""))
-            == (window.limit, window.reset)
+            self._words == (headers.get(_DATE), headers.get(LIMIT), headers.get(RESET))
+            and now < self.clock.known_at + _DATE_SECONDS
             and len(remaining) < _DIGITS
             and remaining.isdecimal()
-            and int(remaining) >= window.left
+            and int(remaining) >= self.window.left
         )
+
+    def remember(self, headers: Mapping[str, str]) -> None:
+        """Keep the words of a response that was noted, by which others like it are known."""
+        self._words = (headers.get(_DATE), headers.get(LIMIT), headers.get(RESET))
 
     def seconds_for(self, place: int, now: float) -> float:
         """Return the least number of seconds until the waiter at a place, from 0, may go."""
