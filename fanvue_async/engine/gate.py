@@ -278,8 +278,7 @@ class Gates:
     def _make(self, key: tuple[str | None, ...]) -> Gate:
         if self._store is None:
             return Gate(self._clock, Allowance(self._server_clock))
-        # Imported here, since a client that shares nothing has no use for it.
-        from fanvue_async.engine.shares import SharedAllowance  # noqa: PLC0415
+        from fanvue_async.engine.shares import SharedAllowance  # noqa: PLC0415 - for who shares
 
         name = "/".join(part for part in key if part)
         allowance = SharedAllowance(self._server_clock, self._store, name, self._clock)

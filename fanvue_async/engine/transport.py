@@ -187,8 +187,9 @@ def forget_context(protocol: Any) -> None:
 
 def abandon(connector: aiohttp.BaseConnector) -> None:
     """Close the sockets of a connector whose event loop is closed, and which can't do it itself."""
+    # aiohttp has no public list of its connections, neither of these nor of those in use.
     idle = [protocol for kept in connector._conns.values() for protocol, _ in kept]  # noqa: SLF001
-    for protocol in [*idle, *connector._acquired]:  # noqa: SLF001
+    for protocol in [*idle, *connector._acquired]:  # noqa: SLF001 - see above
         transport: Any = protocol.transport
         tls: Any = getattr(transport, "_ssl_protocol", None)
         if tls is not None:
@@ -196,14 +197,14 @@ def abandon(connector: aiohttp.BaseConnector) -> None:
             transport = getattr(tls, "_transport", None)
         # What the loop would call; it closes the socket, even if what it tells then needs a loop.
         with suppress(Exception):
-            transport._call_connection_lost(None)  # noqa: SLF001
+            transport._call_connection_lost(None)  # noqa: SLF001 - see above
     connector._close()  # noqa: SLF001 - the part of close() that waits for nothing
 
 
 def loop_of(session: aiohttp.ClientSession) -> asyncio.AbstractEventLoop:
     """Return the loop that a session belongs to."""
     # aiohttp's public property for this warns that it is deprecated, and names no other.
-    return session._loop  # noqa: SLF001
+    return session._loop  # noqa: SLF001 - see above
 
 
 @lru_cache(maxsize=16)

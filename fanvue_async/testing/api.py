@@ -80,7 +80,7 @@ class Api:
         holder = token.holder if token else ""
         return self._buckets.take(holder, request.path, endpoint)
 
-    def answer(self, request: ReceivedRequest, may_pass: bool) -> Reply:  # noqa: FBT001
+    def answer(self, request: ReceivedRequest, may_pass: bool) -> Reply:  # noqa: FBT001 - a callback
         """Respond to a request; ``may_pass`` is what its bucket says."""
         found = ROUTER.find(request.method, request.path)
         try:

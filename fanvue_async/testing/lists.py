@@ -24,7 +24,7 @@ SMART: Mapping[str, tuple[str, Callable[[Relation], object]]] = {
     "followers": ("Followers", lambda r: r.followed_at and not r.subscribed_at),
     "free_trial_subscribers": ("Free trial", lambda r: r.subscribed_at and r.is_on_trial),
     "expired_subscribers": ("Expired", lambda r: r.is_expired),
-    "spent_more_than_50": ("Spent more than $50", lambda r: r.spent > 5000),  # noqa: PLR2004
+    "spent_more_than_50": ("Spent more than $50", lambda r: r.spent > 5000),  # noqa: PLR2004 - cents
     "muted": ("Muted", lambda r: r.is_muted),
 }
 
