@@ -145,6 +145,7 @@ def checked(limit: object, seconds: object) -> tuple[int, float]:
         ValueError: it does not.
 
     """
+    # Type checkers do not see that `type() in` is a check, which takes no bool for a number.
     is_sound = (
         type(limit) is int
         and limit > 0

@@ -200,5 +200,6 @@ class Worker:
     async def _call(self, event: Event) -> None:
         assert self._callback is not None  # nothing is taken before there is one
         outcome = self._callback(event)
+        # Its type says that it is; of a callback that nobody type-checked it may not be so.
         if inspect.isawaitable(outcome):  # pyright: ignore[reportUnnecessaryIsInstance]
             await outcome
