@@ -66,12 +66,11 @@ class Origin:
 
         Since then, ``SSL_CERT_FILE`` may have been set, or truststore injected.
         """
-        has_changed = ssl_module.SSLContext is not _CONTEXT_AT_IMPORT or any(
-            os.environ.get(name) for name in _CERTIFICATES
-        )
+        certificates = tuple(os.environ.get(name) for name in _CERTIFICATES)
+        has_changed = ssl_module.SSLContext is not _CONTEXT_AT_IMPORT or any(certificates)
         if self.options.get("ssl") is not None or not has_changed:
             return None
-        return ssl_module.create_default_context()
+        return _default_context(ssl_module.SSLContext, certificates)
 
     def url(self, target: str) -> URL:
         """Return the address of an encoded path below the base URL, or of an absolute URL."""
@@ -81,6 +80,14 @@ class Origin:
 
     def _url_of(self, path: str) -> URL:
         return URL(self.base_url + path, encoded=True)
+
+
+@lru_cache(maxsize=1)  # to read the certificates takes 20 ms, in which the event loop stands
+def _default_context(
+    _kind: type[ssl_module.SSLContext], _certificates: tuple[str | None, ...]
+) -> ssl_module.SSLContext:
+    """Make what all clients share until the environment changes."""
+    return ssl_module.create_default_context()
 
 
 def _options(

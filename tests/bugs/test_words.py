@@ -249,6 +249,23 @@ async def test_ssl_cert_file_that_is_set_after_the_import(
             assert (await client.chats.create(USER)).message
 
 
+async def test_certificates_are_read_once_for_all_clients(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading them holds up the event loop; another file is another matter."""
+    made: list[ssl.SSLContext] = []
+    make = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda: made.append(make()) or made[-1])
+    with RawServer(read, *[SUCCESS] * 3) as server:
+        for name, count in (("one.pem", 1), ("one.pem", 1), ("another.pem", 2)):
+            file = tmp_path / name
+            authority.cert_pem.write_to_path(str(file))
+            monkeypatch.setenv("SSL_CERT_FILE", str(file))
+            async with server.client() as client:
+                await client.chats.create(USER)
+            assert len(made) == count
+
+
 async def test_a_context_that_was_made_before_truststore_was_injected(
     authority: trustme.CA,
 ) -> None:
