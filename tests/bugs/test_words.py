@@ -9,6 +9,7 @@ import logging
 import pickle
 import ssl
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 import trustme
@@ -253,9 +254,8 @@ async def test_certificates_are_read_once_for_all_clients(
     authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading them holds up the event loop; another file is another matter."""
-    made: list[ssl.SSLContext] = []
-    make = ssl.create_default_context
-    monkeypatch.setattr(ssl, "create_default_context", lambda: made.append(make()) or made[-1])
+    make = Mock(wraps=ssl.create_default_context)
+    monkeypatch.setattr(ssl, "create_default_context", make)
     with RawServer(read, *[SUCCESS] * 3) as server:
         for name, count in (("one.pem", 1), ("one.pem", 1), ("another.pem", 2)):
             file = tmp_path / name
@@ -263,7 +263,7 @@ async def test_certificates_are_read_once_for_all_clients(
             monkeypatch.setenv("SSL_CERT_FILE", str(file))
             async with server.client() as client:
                 await client.chats.create(USER)
-            assert len(made) == count
+            assert make.call_count == count
 
 
 async def test_a_context_that_was_made_before_truststore_was_injected(
