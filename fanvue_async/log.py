@@ -1,4 +1,7 @@
-"""The package's logger; a handler or filter that fails changes no result."""
+"""The package's logger, and words that may be logged.
+
+A handler or filter that fails changes no result.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,16 @@ class GuardedLogger(logging.LoggerAdapter[logging.Logger]):
 def guarded_logger() -> GuardedLogger:
     """Make a logger of the package, which reports its own failures once."""
     return GuardedLogger(logging.getLogger("fanvue_async"))
+
+
+def clean(text: str, length: int) -> str:
+    """Make foreign text safe for a terminal or a log: one line, printable, not too long."""
+    text = text[: length + 1]
+    if not text.isprintable():
+        text = "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+        )
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 logging.getLogger("fanvue_async").addHandler(logging.NullHandler())

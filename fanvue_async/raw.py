@@ -10,7 +10,6 @@ from multidict import CIMultiDict
 
 from fanvue_async import config
 from fanvue_async.engine import wire
-from fanvue_async.engine.headers import rate_limit_of, reported_in
 from fanvue_async.engine.operation import (
     IDEMPOTENT,
     SAFE,
@@ -19,6 +18,7 @@ from fanvue_async.engine.operation import (
     encode_json,
     encode_query,
 )
+from fanvue_async.engine.response_headers import rate_limit_of
 from fanvue_async.errors import DecodeError, InvalidArgumentError, RateLimit
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _response(answer: Answer, operation: str) -> Response:
         status=answer.status,
         headers=CIMultiDict(answer.headers),  # a copy that can be pickled
         content=answer.content,
-        rate_limit=rate_limit_of(reported_in(answer.headers)),
+        rate_limit=rate_limit_of(answer.limits),
         attempts=answer.attempts,
         operation=operation,
     )

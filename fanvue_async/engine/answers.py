@@ -14,15 +14,16 @@ from multidict import istr
 
 from fanvue_async import errors
 from fanvue_async.engine import wire
-from fanvue_async.engine.headers import (
+from fanvue_async.engine.response_headers import (
     LIMIT,
     REMAINING,
     RESET,
-    clean,
+    LimitHeaders,
+    limit_headers,
     rate_limit_of,
-    reported_in,
     retry_after,
 )
+from fanvue_async.log import clean
 
 SUCCESS = range(200, 300)
 """The statuses of success."""
@@ -73,6 +74,11 @@ class Answer:
     headers: Mapping[str, str]
     content: bytes = b""
     attempts: int = 0
+    limits: LimitHeaders | None = attrs.field(init=False)
+    """What it says about the rate limit."""
+
+    def __attrs_post_init__(self) -> None:
+        self.limits = limit_headers(self.headers)
 
 
 def api_error(
@@ -99,7 +105,7 @@ def api_error(
         status=answer.status,
         body=body,
         retry_after=retry_after(headers, answer.status),
-        rate_limit=rate_limit_of(reported_in(headers)),
+        rate_limit=rate_limit_of(answer.limits),
         request_id=kept.get("X-Request-Id"),
         headers=kept,
         from_api=_is_from_api(answer.content, body, headers),

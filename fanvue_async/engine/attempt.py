@@ -61,7 +61,6 @@ async def attempt(call: Call[Any], *, again: bool = False) -> Failed | None:
                     return call.failed(failure)
                 started = pool.clockwork.clock()
             call.attempts += 1
-            call.bucket = terms.bucket(call.bearer, call.request.creator)
             call.body = _body(call, scope)
             if task.cancelling():  # one that was asked for and not raised yet comes out here
                 await asyncio.sleep(0)
@@ -82,11 +81,13 @@ async def attempt(call: Call[Any], *, again: bool = False) -> Failed | None:
 def _begin(call: Call[Any], started: float, *, again: bool) -> Timer:
     """Take the turn and the slot if that needs no waiting; return the attempt's timer."""
     bounds = call.terms.bounds
-    call.has_slot = (
-        (call.bearer is not None or call.request.headers is not None)
-        and (not call.is_limited or turn.try_take(call, started))
-        and call.pool.slots.take()
-    )
+    if call.bearer is not None or call.request.headers is not None:
+        call.bucket = call.terms.bucket(call.bearer, call.request.creator)
+        call.has_slot = (
+            not call.is_limited or turn.try_take(call, started)
+        ) and call.pool.slots.take()
+    else:
+        call.has_slot = False
     remaining = call.deadline - started
     call.bounded_by_attempt = call.has_slot and bounds.timeout.attempt < remaining
     if call.bounded_by_attempt:
@@ -101,6 +102,7 @@ async def _get_ready(call: Call[Any], scope: Scope) -> Failure | None:
         if failure := await _get_token(call, scope):
             return failure
         is_known_as_refused = terms.is_refused(call.bearer)  # the provider has no other
+        call.bucket = terms.bucket(call.bearer, call.request.creator)
         if call.is_limited and call.gate is None and (failure := await turn.take(call)):
             return failure
         if not slots.take():

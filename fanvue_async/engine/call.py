@@ -9,14 +9,14 @@ from fanvue_async import errors
 from fanvue_async.engine import wire
 from fanvue_async.engine.answers import SUCCESS, Answer, api_error
 from fanvue_async.engine.failures import Failure
-from fanvue_async.engine.headers import DEPRECATION, SUNSET
+from fanvue_async.engine.response_headers import DEPRECATION, SUNSET
 from fanvue_async.engine.retry import TRANSIENT_STATUSES, Failed, may_repeat
 from fanvue_async.log import logger
 
 if TYPE_CHECKING:
     from fanvue_async.engine.accounts import Bucket
     from fanvue_async.engine.credentials import Bearer
-    from fanvue_async.engine.gate import Family, Gate
+    from fanvue_async.engine.gate import Gate
     from fanvue_async.engine.operation import Request
     from fanvue_async.engine.pool import Pool
     from fanvue_async.engine.terms import Terms
@@ -40,7 +40,6 @@ class Call(Generic[T]):
         "bounded_by_attempt",
         "bucket",
         "deadline",
-        "family",
         "gate",
         "has_slot",
         "is_limited",
@@ -61,8 +60,6 @@ class Call(Generic[T]):
         self.deadline: float = self.started + terms.bounds.timeout.total
         self.is_limited: bool = terms.pool.gates is not None and request.headers is None
         """Whether it waits for the rate limit, by turns."""
-        self.family: Family | None = None
-        """The gates that it was looked for at."""
         self.gate: Gate | None = None
         """Where its turn is taken, if it is."""
         self.wait_until: float = 0.0
@@ -74,6 +71,7 @@ class Call(Generic[T]):
         self.attempt_started: float = 0.0
         """When the newest attempt that was judged began, after the queue."""
         self.bucket: Bucket | None = None
+        """What it counts in, as soon as there is a token."""
         # What follows is about the newest attempt.
         self.bearer: Bearer | None = None
         self.body: RequestBody | None = None
@@ -102,7 +100,8 @@ class Call(Generic[T]):
         if isinstance(result, Failure):
             return self.failed(result)
         assert self.bucket is not None
-        self.bucket.note(result.headers)
+        if result.limits is not None:
+            self.bucket.limits = result.limits
         result.attempts = self.attempts
         if DEPRECATION in result.headers or SUNSET in result.headers:
             version = self.pool.origin.api_version

@@ -15,7 +15,6 @@ import aiohttp
 import attrs
 from aiohttp.http_exceptions import HttpProcessingError
 
-from fanvue_async.engine.headers import clean
 from fanvue_async.engine.transport import NotRepeatedError, RequestBody
 from fanvue_async.errors import (
     FanvueError,
@@ -24,6 +23,7 @@ from fanvue_async.errors import (
     ProtocolError,
     TransportError,
 )
+from fanvue_async.log import clean
 
 _CAUSE_LENGTH = 200
 _FRAMES = 12

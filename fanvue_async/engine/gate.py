@@ -8,10 +8,11 @@ nobody waits while holding a connection, and one full bucket delays no other.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from fanvue_async.engine.window import Allowance, ServerClock, read_report
 
@@ -24,7 +25,6 @@ _SOONEST_LOOK = 0.001
 _LOOK_AGAIN = 1.0  # seconds that a waiter sleeps at most before the gate looks again
 _BLIND_WAIT = 1.0  # seconds to wait after a first 429 that says nothing
 _BLIND_WAIT_MAX = 60.0
-_MAX_BUCKETS = 10_000
 _MAX_MEMBERS = 1_000
 
 
@@ -60,11 +60,6 @@ class Gate:
         self._blind_wait = _BLIND_WAIT
         self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether calls wait or are in flight."""
-        return bool(self._waiters) or self._in_flight > 0
 
     def try_enter(self, now: float | None = None) -> bool:
         """Go through if nobody waits and the bucket allows it."""
@@ -193,101 +188,85 @@ class Gate:
 class Family:
     """The gates of one account, or of one creator: the bucket, and operations with an own limit."""
 
-    __slots__ = ("key", "main", "members", "own")
+    __slots__ = ("_gates", "_own", "key", "main", "members")
 
-    def __init__(self, key: tuple[str, str | None], main: Gate) -> None:
-        self.key: tuple[str, str | None] = key
-        self.main: Gate = main
+    def __init__(self, gates: Gates, account: str, creator: str | None) -> None:
+        self.key: tuple[str, ...] = (account, creator) if creator else (account,)
+        self.main: Gate = gates.make(self.key)
         self.members: set[str] = set()
         """Operations that are known to count in the bucket."""
-        self.own: dict[str, Gate] = {}
+        self._own: dict[str, Gate] = {}
+        self._gates = gates
 
     def gate(self, operation: str) -> Gate:
         """Return the gate of a request."""
-        return self.own.get(operation, self.main) if self.own else self.main
+        return self._own.get(operation, self.main) if self._own else self.main
 
-    @property
-    def gates(self) -> list[Gate]:
-        """All of them."""
-        return [self.main, *self.own.values()]
+    def note(self, operation: str, answer: Answer, sent: float) -> None:
+        """Learn what a response says about its bucket; ``sent`` is when it was asked for."""
+        if operation in self.members and self.main.allowance.knows(answer, sent):
+            return
+        now = self._gates.note_time(answer, sent)
+        report = read_report(answer.limits)
+        if report is None and answer.status >= 500:  # noqa: PLR2004 - it may be a proxy's
+            return
+        gate = self._gate_of_report(operation, report)
+        gate.allowance.note(report, now)
+        gate.allowance.remember(answer)
+
+    def _gate_of_report(self, operation: str, report: Report | None) -> Gate:
+        """Find whose report it is: an operation that reports another limit has a bucket of its own.
+
+        One that told the bucket's limit before tells that the bucket's limit has changed.
+        """
+        limit = self.main.allowance.window.limit
+        own = self._own.get(operation)
+        if report is None:
+            return own or self.main
+        if limit in (None, report.limit) or operation in self.members:
+            self._own.pop(operation, None)
+            if len(self.members) < _MAX_MEMBERS:
+                self.members.add(operation)
+            return self.main
+        if own is None:
+            own = self._own[operation] = self._gates.make((*self.key, operation))
+        return own
 
 
 class Gates:
-    """All gates of a pool; those used longest ago are forgotten, unless calls use them."""
+    """What the gates of a pool have in common."""
 
     def __init__(self, clock: Callable[[], float], store: Store | None = None) -> None:
         self._clock = clock
         self._store = store
         self._server_clock = ServerClock()
-        self._families: OrderedDict[tuple[str, str | None], Family] = OrderedDict()
+        self._made: WeakSet[Gate] = WeakSet()
 
     def family(self, account: str, creator: str | None) -> Family:
-        """Return the gates of an account, or of a creator it acts for."""
-        key = (account, creator)
-        family = self._families.get(key)
-        if family is None:
-            family = self._families[key] = Family(key, self._make(key))
-            if len(self._families) > _MAX_BUCKETS:
-                self._forget_one(key)
-        elif len(self._families) > _MAX_BUCKETS // 2:  # below, the order does not matter
-            self._families.move_to_end(key)
-        return family
+        """Make the gates of an account, or of a creator it acts for."""
+        return Family(self, account, creator)
 
-    def note(self, family: Family, operation: str, answer: Answer, sent: float) -> None:
-        """Learn what a response says about its bucket; ``sent`` is when it was asked for."""
-        now, headers = self._clock(), answer.headers
-        if (
-            not family.own
-            and operation in family.members
-            and family.main.allowance.knows(headers, now)
-        ):
-            return
-        self._server_clock.note(headers, sent, now)
-        report = read_report(headers)
-        if report is None and answer.status >= 500:  # noqa: PLR2004 - it may be a proxy's
-            return
-        gate = self._gate_of_report(family, operation, report)
-        gate.allowance.note(report, now)
-        if report is not None:
-            gate.allowance.remember(headers)
+    def make(self, key: tuple[str, ...]) -> Gate:
+        """Make a gate; processes that share a store share what has the same key."""
+        if self._store is None:
+            gate = Gate(self._clock, Allowance(self._server_clock))
+        else:
+            from fanvue_async.engine.shares import SharedAllowance  # noqa: PLC0415 - for who shares
+
+            name = "/".join(key)
+            allowance = SharedAllowance(self._server_clock, self._store, name, self._clock)
+            gate = Gate(self._clock, allowance)
+            allowance.admit = gate.admit
+        self._made.add(gate)
+        return gate
+
+    def note_time(self, answer: Answer, sent: float) -> float:
+        """Learn the API's time from a response that has just come; return our own."""
+        now = self._clock()
+        self._server_clock.note(answer.headers, sent, now)
+        return now
 
     def close(self) -> None:
         """End all waits."""
-        for family in self._families.values():
-            for gate in family.gates:
-                gate.close()
-
-    def _gate_of_report(self, family: Family, operation: str, report: Report | None) -> Gate:
-        """Find whose report it is: an operation that reports another limit has a bucket of its own.
-
-        One that told the bucket's limit before tells that the bucket's limit has changed.
-        """
-        limit = family.main.allowance.window.limit
-        own = family.own.get(operation)
-        if report is None:
-            return own or family.main
-        if limit in (None, report.limit) or operation in family.members:
-            family.own.pop(operation, None)
-            if len(family.members) < _MAX_MEMBERS:
-                family.members.add(operation)
-            return family.main
-        if own is None:
-            own = family.own[operation] = self._make((*family.key, operation))
-        return own
-
-    def _make(self, key: tuple[str | None, ...]) -> Gate:
-        if self._store is None:
-            return Gate(self._clock, Allowance(self._server_clock))
-        from fanvue_async.engine.shares import SharedAllowance  # noqa: PLC0415 - for who shares
-
-        name = "/".join(part for part in key if part)
-        allowance = SharedAllowance(self._server_clock, self._store, name, self._clock)
-        gate = Gate(self._clock, allowance)
-        allowance.admit = gate.admit
-        return gate
-
-    def _forget_one(self, newest: tuple[str, str | None]) -> None:
-        for key, family in self._families.items():
-            if key != newest and not any(gate.is_busy for gate in family.gates):
-                del self._families[key]
-                return
+        for gate in list(self._made):
+            gate.close()

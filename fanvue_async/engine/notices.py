@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from fanvue_async.engine.headers import DEPRECATION, SUNSET, clean
-from fanvue_async.log import PASSING, guarded_logger
+from fanvue_async.engine.response_headers import DEPRECATION, SUNSET
+from fanvue_async.log import PASSING, clean, guarded_logger
 
 _HEADER_LENGTH = 200
 

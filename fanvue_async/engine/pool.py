@@ -61,10 +61,10 @@ class Pool:
         self.origin: Origin = origin
         self.notices: Notices = notices
         self.clockwork: Clockwork = Clockwork()
-        self.accounts: Accounts = Accounts(self.clockwork.now)
-        self.sends: Sends = Sends(self.clockwork.now)
         self.gates: Gates | None = _gates(rate_limits, self.clockwork.now)
         """Where calls wait for the rate limit; None if they do not."""
+        self.accounts: Accounts = Accounts(self.clockwork.now, self.gates)
+        self.sends: Sends = Sends(self.clockwork.now)
         self.rate_limits: config.RateLimits = rate_limits or config.RateLimits()
         self.connections: Connections = Connections()
         self.scopes: Scopes = Scopes()

@@ -56,7 +56,7 @@ class Quota:
     minute ten. With ``shared``, a retry must be left there too.
     """
 
-    __slots__ = ("_capacity", "_clock", "_left", "_refilled_at", "_shared")
+    __slots__ = ("__weakref__", "_capacity", "_clock", "_left", "_refilled_at", "_shared")
 
     def __init__(
         self,

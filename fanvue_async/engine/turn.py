@@ -11,12 +11,12 @@ from fanvue_async.engine.gate import GateClosedError, TooLongError
 
 if TYPE_CHECKING:
     from fanvue_async.engine.call import Call
-    from fanvue_async.engine.gate import Gate
+    from fanvue_async.engine.gate import Family
 
 
 def try_take(call: Call[Any], now: float) -> bool:
     """Take the turn if it needs no waiting."""
-    gate = _gate(call)
+    gate = _gates(call).gate(call.request.name)
     if not gate.try_enter(now):
         return False
     call.gate = gate
@@ -25,10 +25,11 @@ def try_take(call: Call[Any], now: float) -> bool:
 
 async def take(call: Call[Any]) -> Failure | None:
     """Wait for the turn; who was sent before goes before those who were not."""
-    pool, gate = call.pool, _gate(call)
+    pool, gates = call.pool, _gates(call)
+    gate = gates.gate(call.request.name)
     call.wait_until = call.wait_until or pool.clockwork.clock() + pool.rate_limits.max_wait
     if seconds := gate.seconds_for(0):
-        pool.notices.rate_limit_wait(_bucket(call), seconds)
+        pool.notices.rate_limit_wait("/".join(gates.key), seconds)
     try:
         await gate.enter(min(call.deadline, call.wait_until), first=call.attempts > 0)
     except TooLongError as error:
@@ -49,24 +50,18 @@ def end(call: Call[Any], result: Answer | Failure | None, started: float) -> Non
     gate, call.gate = call.gate, None
     assert gate is not None
     if isinstance(result, Answer):
-        assert call.pool.gates is not None
-        assert call.family is not None
-        call.pool.gates.note(call.family, call.request.name, result, started)
-    gate.leave(was_sent=call.left)
+        _gates(call).note(call.request.name, result, started)
+        gate.leave()
+    else:
+        gate.leave(was_sent=call.left)
 
 
 def refuse(call: Call[Any], retry_after: float | None) -> None:
     """Close the gate after a 429."""
-    _gate(call).refuse(retry_after)
+    _gates(call).gate(call.request.name).refuse(retry_after)
 
 
-def _gate(call: Call[Any]) -> Gate:
-    gates, request = call.pool.gates, call.request
-    assert gates is not None
-    family = call.family = gates.family(call.terms.account_of(call.bearer), request.creator)
-    return family.gate(request.name)
-
-
-def _bucket(call: Call[Any]) -> str:
-    account, creator = call.terms.account_of(call.bearer), call.request.creator
-    return f"{account}/{creator}" if creator else account
+def _gates(call: Call[Any]) -> Family:
+    assert call.bucket is not None
+    assert call.bucket.gates is not None
+    return call.bucket.gates

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 from multidict import istr
 
-from fanvue_async.engine.headers import (
-    LIMIT,
-    REMAINING,
-    RESET,
+from fanvue_async.engine.response_headers import (
+    LimitHeaders,
     date_of,
     numbers_of,
-    reported_in,
 )
+
+if TYPE_CHECKING:
+    from fanvue_async.engine.answers import Answer
 
 _DATE = istr("Date")  # an istr is looked up without being case-folded each time
 _DIGITS = 10  # fewer than those make sense
@@ -42,9 +43,9 @@ class Report:
     """Seconds since the epoch, by the API's clock."""
 
 
-def read_report(headers: Mapping[str, str]) -> Report | None:
+def read_report(headers: LimitHeaders | None) -> Report | None:
     """Read ``X-RateLimit-*``; None unless all three are there and make sense."""
-    numbers = numbers_of(reported_in(headers))
+    numbers = numbers_of(headers)
     if numbers is None:
         return None
     limit, remaining, reset = numbers
@@ -191,20 +192,24 @@ class Allowance:
         # Nothing, or nothing that makes sense: then the bucket is open until a 429.
         self.is_open = self.is_open or self.window.limit is None
 
-    def knows(self, headers: Mapping[str, str], now: float) -> bool:
-        """Return whether a response says nothing new, as most do."""
-        remaining = headers.get(REMAINING, "")
+    def knows(self, answer: Answer, sent: float) -> bool:
+        """Return whether a response says nothing new, as most do; ``sent`` is when it was asked."""
+        if answer.limits is None:
+            return False
+        limit, remaining, reset = answer.limits
         return (
-            self._words == (headers.get(_DATE), headers.get(LIMIT), headers.get(RESET))
-            and now < self.clock.known_at + _DATE_SECONDS
+            self._words == (answer.headers.get(_DATE), limit, reset)
+            and sent < self.clock.known_at + _DATE_SECONDS
             and len(remaining) < _DIGITS
             and remaining.isdecimal()
             and int(remaining) >= self.window.left
         )
 
-    def remember(self, headers: Mapping[str, str]) -> None:
+    def remember(self, answer: Answer) -> None:
         """Keep the words of a response that was noted, by which others like it are known."""
-        self._words = (headers.get(_DATE), headers.get(LIMIT), headers.get(RESET))
+        if answer.limits is not None:
+            limit, _, reset = answer.limits
+            self._words = (answer.headers.get(_DATE), limit, reset)
 
     def seconds_for(self, place: int, now: float) -> float:
         """Return the least number of seconds until the waiter at a place, from 0, may go."""

@@ -12,10 +12,10 @@ import attrs
 from fanvue_async.config import RetryPolicy, Timeout
 from fanvue_async.engine import wire
 from fanvue_async.engine.credentials import Secret
-from fanvue_async.engine.headers import clean
 from fanvue_async.engine.operation import Request
 from fanvue_async.engine.session import Session
 from fanvue_async.errors import APIError, FanvueError
+from fanvue_async.log import clean
 
 if TYPE_CHECKING:
     from fanvue_async.client import FanvueClient

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import attrs
 
 from fanvue_async.engine.credentials import Secret
-from fanvue_async.engine.headers import clean
 from fanvue_async.errors import ConfigurationError, SignInError
+from fanvue_async.log import clean
 
 SYSTEM_SCOPES = ("openid", "offline_access", "offline")
 """What every sign-in asks for besides: without them there is no refresh token."""

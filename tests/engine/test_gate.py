@@ -13,7 +13,7 @@ import pytest
 from support.virtual import run
 
 from fanvue_async.engine.answers import Answer
-from fanvue_async.engine.gate import Gate, GateClosedError, Gates, TooLongError
+from fanvue_async.engine.gate import Family, Gate, GateClosedError, Gates, TooLongError
 from fanvue_async.engine.window import Report, ServerClock, Window
 from fanvue_async.errors import StoreError
 from fanvue_async.stores import ABSENT, Entry, MemoryStore
@@ -74,15 +74,25 @@ class Process:
     store: Store | None = None
     account: str = "anna"
     gates: Gates = attrs.field(init=False)
+    family: Family = attrs.field(init=False)
     order: list[int] = attrs.field(factory=list[int])
 
     def __attrs_post_init__(self) -> None:
-        self.gates = Gates(asyncio.get_running_loop().time, self.store)
+        self.use(Gates(asyncio.get_running_loop().time, self.store))
+
+    def use(self, gates: Gates) -> None:
+        """Go through these gates from now on."""
+        self.gates, self.family = gates, gates.family(self.account, None)
 
     @property
     def gate(self) -> Gate:
         """The gate of the account's bucket."""
-        return self.gates.family(self.account, None).gate("GET /chats")
+        return self.family.gate("GET /chats")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits, and nobody is in flight."""
+        return not self.gate._waiters and not self.gate._in_flight
 
     async def call(self, number: int = 0, *, until: float = FOREVER) -> float:
         """Make one call, and return when it was let through."""
@@ -94,7 +104,7 @@ class Process:
             self.order.append(number)
             went = loop.time()
             answer = await self.api.call()
-            self.gates.note(self.gates.family(self.account, None), "GET /chats", answer, went)
+            self.family.note("GET /chats", answer, went)
             gate.leave()
             if answer.status != 429:
                 return went
@@ -196,7 +206,7 @@ def test_a_cancelled_waiter_passes_its_turn_on(cancelled: int) -> None:
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert sum(isinstance(result, float) for result in results) == 20 - (cancelled > 4)
         assert process.api.refused == 0
-        assert not process.gate.is_busy
+        assert process.is_idle
 
     run(test())
 
@@ -212,7 +222,7 @@ async def test_a_turn_that_comes_with_a_cancel_is_not_lost() -> None:
     process.gate.admit()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    assert not process.gate.is_busy
+    assert process.is_idle
     assert process.gate.try_enter()
 
 
@@ -254,18 +264,18 @@ async def test_an_operation_with_a_limit_of_its_own_has_a_bucket_of_its_own() ->
             "X-RateLimit-Remaining": str(remaining),
             "X-RateLimit-Reset": f"{EPOCH + 3:.0f}",
         }
-        process.gates.note(process.gates.family("anna", None), operation, Answer(200, headers), 0.0)
+        process.family.note(operation, Answer(200, headers), 0.0)
 
     note("POST /slow", 5, 0)
-    assert process.gates.family("anna", None).gate("POST /slow") is not process.gate
-    assert not process.gates.family("anna", None).gate("POST /slow").try_enter()
+    assert process.family.gate("POST /slow") is not process.gate
+    assert not process.family.gate("POST /slow").try_enter()
     assert process.gate.try_enter()
     note("POST /slow", 5, 0)
-    assert not process.gates.family("anna", None).gate("POST /slow").try_enter()
+    assert not process.family.gate("POST /slow").try_enter()
     note("GET /chats", 30, 20)
     assert process.gate.allowance.window.limit == 30
     note("POST /slow", 30, 19)
-    assert process.gates.family("anna", None).gate("POST /slow") is process.gate
+    assert process.family.gate("POST /slow") is process.gate
 
 
 def test_a_429_closes_the_gate_for_as_long_as_it_says() -> None:
@@ -287,15 +297,13 @@ def test_a_429_closes_the_gate_for_as_long_as_it_says() -> None:
     run(test())
 
 
-def test_what_says_nothing_of_a_bucket_changes_nothing() -> None:
-    """A proxy's 502, and the response of a bucket that was forgotten meanwhile."""
-    gates = Gates(lambda: 0.0)
-    gate = gates.family("anna", None).gate("GET /chats")
-    gates.note(gates.family("anna", None), "GET /chats", Answer(502, {}), 0.0)
-    assert not gate.allowance.is_open
-    gates.note(gates.family("bob", None), "GET /chats", Answer(200, {}), 0.0)
-    gates.note(gates.family("anna", None), "GET /chats", Answer(404, {}), 0.0)
-    assert gate.allowance.is_open
+def test_what_says_nothing_of_a_bucket() -> None:
+    """A proxy's 502 does not; the API's own 404 without any limit does."""
+    family = Gates(lambda: 0.0).family("anna", None)
+    family.note("GET /chats", Answer(502, {}), 0.0)
+    assert not family.main.allowance.is_open
+    family.note("GET /chats", Answer(404, {}), 0.0)
+    assert family.main.allowance.is_open
 
 
 def test_the_operations_of_a_bucket_are_not_remembered_without_end(
@@ -303,7 +311,7 @@ def test_the_operations_of_a_bucket_are_not_remembered_without_end(
 ) -> None:
     """Paths of ``client.request`` hold ids, so there may be any number of them."""
     monkeypatch.setattr("fanvue_async.engine.gate._MAX_MEMBERS", 2)
-    gates = Gates(lambda: 0.0)
+    family = Gates(lambda: 0.0).family("anna", None)
     headers = {
         "Date": formatdate(EPOCH, usegmt=True),
         "X-RateLimit-Limit": "5",
@@ -312,10 +320,10 @@ def test_the_operations_of_a_bucket_are_not_remembered_without_end(
     }
     for number in range(5):
         operation = f"GET /chats/{number}"
-        gate = gates.family("anna", None).gate(operation)
-        gates.note(gates.family("anna", None), operation, Answer(200, headers), 0.0)
-        assert gate.allowance.window.limit == 5
-    assert len(gates._families["anna", None].members) == 2
+        family.note(operation, Answer(200, headers), 0.0)
+        family.note(operation, Answer(200, {}), 0.0)  # which says nothing of it
+        assert family.gate(operation).allowance.window.limit == 5
+    assert len(family.members) == 2
 
 
 @in_virtual_time
@@ -359,7 +367,7 @@ async def test_a_report_that_comes_too_late_for_the_store() -> None:
     allowance = process.gate.allowance
     await process.gate.enter(FOREVER, first=False)
     answer = await process.api.call()
-    process.gates.note(process.gates.family("anna", None), "GET /chats", answer, 0.0)
+    process.family.note("GET /chats", answer, 0.0)
     allowance.clock._offset = EPOCH + 100  # time passes
     await asyncio.sleep(0.1)
     process.gate.leave()
@@ -388,24 +396,6 @@ def test_a_reset_that_makes_no_sense(reset: float, shared: bool) -> None:  # noq
         process.gates.close()
 
     run(test())
-
-
-def test_a_gate_that_is_in_use_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table of buckets is bounded, but never by one with calls under way."""
-    monkeypatch.setattr("fanvue_async.engine.gate._MAX_BUCKETS", 4)
-    gates = Gates(lambda: 0.0)
-    used = gates.family("used", None).gate("")
-    assert used.try_enter()
-    for number in range(20):
-        gates.family(str(number), None).gate("")
-    assert gates.family("used", None).gate("") is used
-    assert gates.family("19", None).gate("") is gates.family("19", None).gate("")
-    for number in range(20):
-        assert gates.family(f"busy {number}", None).gate("").try_enter()
-    assert gates.family("busy 0", None).gate("") is gates.family("busy 0", None).gate("")
-    gates = Gates(lambda: 0.0)
-    for number in range(6):  # with none among them that could be forgotten
-        assert gates.family(str(number), None).gate("").try_enter()
 
 
 @pytest.mark.parametrize(
@@ -570,7 +560,7 @@ async def test_many_buckets_are_each_used_up() -> None:
     gates = Gates(asyncio.get_running_loop().time)
     processes = [Process(api, account=str(number)) for number, api in enumerate(apis)]
     for process in processes:
-        process.gates = gates
+        process.use(gates)
     await asyncio.gather(*(process.call() for process in processes for _ in range(120)))
     for api in apis:
         used = [api.used[number] for number in sorted(api.used)]
@@ -617,7 +607,7 @@ async def test_what_is_left_alone_for_others_is_as_good_as_used() -> None:
         return asyncio.get_running_loop().time()
 
     process = Process(Api(window=60.0))  # in the middle of a window
-    process.gates = Gates(clock)
+    process.use(Gates(clock))
     await process.call()
     await process.api.call()  # of another program
     await asyncio.gather(*(process.call() for _ in range(34)))
@@ -652,7 +642,7 @@ async def test_the_end_of_a_call_is_waited_for_without_looking() -> None:
         return asyncio.get_running_loop().time()
 
     process = Process(Api(delay=5.0, limit=4, window=60.0))
-    process.gates = Gates(clock)
+    process.use(Gates(clock))
     times = sorted(await asyncio.gather(*(process.call() for _ in range(4))))
     assert times == pytest.approx([0, 5, 10, 15])
     assert looks < 200

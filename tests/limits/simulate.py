@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.virtual import run
 
 from fanvue_async.engine.answers import Answer
-from fanvue_async.engine.gate import Gates
+from fanvue_async.engine.gate import Family, Gates
 from fanvue_async.stores import Entry, MemoryStore
 
 LIMIT = 200
@@ -88,17 +88,17 @@ class Creator:
         return Answer(429 if is_refused else 200, headers)
 
 
-async def _call(gates: Gates, account: str, creator: Creator, latency: float) -> None:
+async def _call(family: Family, creator: Creator, latency: float) -> None:
     loop, again = asyncio.get_running_loop(), False
     while True:
-        gate = gates.family(account, None).gate("GET /chats")
+        gate = family.gate("GET /chats")
         if not gate.try_enter():
             await gate.enter(math.inf, first=again)
         sent = loop.time()
         await asyncio.sleep(latency / 2)
         answer = creator.take(_EPOCH + loop.time())
         await asyncio.sleep(latency / 2)
-        gates.note(gates.family(account, None), "GET /chats", answer, sent)
+        family.note("GET /chats", answer, sent)
         gate.leave()
         if answer.status == 200:
             return
@@ -115,9 +115,9 @@ async def simulate(creators: int, processes: int, windows: int, busy: int) -> st
     end = windows * WINDOW
 
     async def use(gates: Gates, account: str) -> None:
-        creator = buckets[account]
+        creator, family = buckets[account], gates.family(account, None)
         while loop.time() < end:
-            await _call(gates, account, creator, _CALL * chance.uniform(0.5, 1.5))
+            await _call(family, creator, _CALL * chance.uniform(0.5, 1.5))
 
     users = [
         asyncio.create_task(use(gates, account))

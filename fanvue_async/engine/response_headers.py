@@ -1,4 +1,4 @@
-"""What the API says in headers: the rate limit, ``Retry-After`` and dates; and words to show."""
+"""What the API says in the headers of a response: the rate limit, ``Retry-After`` and dates."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _HTTP_DATE = re.compile(
 )
 
 
-Reported = tuple[str, str, str]
+LimitHeaders = tuple[str, str, str]
 """The values of ``X-RateLimit-*`` as they came: limit, remaining, reset."""
 
 
-def reported_in(headers: Mapping[str, str]) -> Reported | None:
+def limit_headers(headers: Mapping[str, str]) -> LimitHeaders | None:
     """Find what a response says about the rate limit; None unless it names all three values.
 
-    Whether they make sense is found out by who reads them, for most reports are never read.
+    Whether they make sense is found out by who reads them, for most are never read.
     """
     limit, remaining, reset = headers.get(LIMIT), headers.get(REMAINING), headers.get(RESET)
     if limit is None or remaining is None or reset is None:
@@ -53,17 +53,17 @@ def reported_in(headers: Mapping[str, str]) -> Reported | None:
     return limit, remaining, reset
 
 
-def numbers_of(reported: Reported | None) -> tuple[int, int, int] | None:
+def numbers_of(headers: LimitHeaders | None) -> tuple[int, int, int] | None:
     """Read limit, remaining and reset; None unless they make sense."""
-    if reported is None or not _REPORT.fullmatch(" ".join(reported)):
+    if headers is None or not _REPORT.fullmatch(" ".join(headers)):
         return None
-    limit, remaining, reset = map(int, reported)
+    limit, remaining, reset = map(int, headers)
     return limit, remaining, reset
 
 
-def rate_limit_of(reported: Reported | None) -> RateLimit | None:
-    """Make the rate limit of a report; None unless it makes sense."""
-    numbers = numbers_of(reported)
+def rate_limit_of(headers: LimitHeaders | None) -> RateLimit | None:
+    """Make the rate limit that they tell; None unless it makes sense."""
+    numbers = numbers_of(headers)
     if numbers is None:
         return None
     limit, remaining, reset = numbers
@@ -110,13 +110,3 @@ def date_of(headers: Mapping[str, str]) -> float | None:
     value = headers.get("Date")
     moment = _http_date(value) if value is not None else None
     return None if moment is None else moment.timestamp()
-
-
-def clean(text: str, length: int) -> str:
-    """Make foreign text safe for a terminal or a log: one line, printable, not too long."""
-    text = text[: length + 1]
-    if not text.isprintable():
-        text = "".join(
-            char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-        )
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from fanvue_async import RateLimit
-from fanvue_async.engine.headers import (
+from fanvue_async.engine.response_headers import (
     LIMIT,
     REMAINING,
     RESET,
-    clean,
+    limit_headers,
     rate_limit_of,
-    reported_in,
     retry_after,
 )
 
@@ -140,7 +139,7 @@ def _headers(limit: str | None, remaining: str | None, reset: str | None) -> CIM
 
 def test_a_rate_limit_is_read_from_its_three_headers() -> None:
     """The documented headers become numbers and an aware time in UTC."""
-    rate_limit = rate_limit_of(reported_in(_headers("200", "7", "1700000000")))
+    rate_limit = rate_limit_of(limit_headers(_headers("200", "7", "1700000000")))
 
     assert rate_limit is not None
     assert rate_limit == RateLimit(200, 7, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC))
@@ -157,7 +156,7 @@ def test_a_rate_limit_that_makes_no_sense_is_none(bad: str | None, position: int
     values: list[str | None] = ["200", "7", "1700000000"]
     values[position] = bad
 
-    assert rate_limit_of(reported_in(_headers(*values))) is None
+    assert rate_limit_of(limit_headers(_headers(*values))) is None
 
 
 @pytest.mark.parametrize(
@@ -170,46 +169,13 @@ def test_a_rate_limit_has_only_so_many_digits(
     """Nine, nine and eleven: no clock has a later year, and no limit is larger."""
     headers = _headers("9" * limit, "9" * remaining, "9" * reset)
 
-    assert (rate_limit_of(reported_in(headers)) is not None) is is_read
+    assert (rate_limit_of(limit_headers(headers)) is not None) is is_read
 
 
 @settings(deadline=None)
 @given(st.text() | st.integers().map(str), st.text() | st.integers().map(str))
 def test_any_headers_give_a_rate_limit_or_none(count: str, reset: str) -> None:
     """No text in the headers makes an answer fail."""
-    rate_limit = rate_limit_of(reported_in(_headers(count, count, reset)))
+    rate_limit = rate_limit_of(limit_headers(_headers(count, count, reset)))
 
     assert rate_limit is None or rate_limit.reset_at.utcoffset() == timedelta(0)
-
-
-@pytest.mark.parametrize(
-    ("text", "cleaned"),
-    [
-        ("plain", "plain"),
-        ("12345", "12345"),
-        ("123456", "1234…"),
-        ("", ""),
-        ("a\r\nb", "a\\r\\nb"),
-        ("\x1b[2J", "\\x1b[2J"),
-        ("\x00", "\\x00"),
-        ("\u202e", "\\u202e"),
-        ("\u2028", "\\u2028"),
-        ("\udc80", "\\udc80"),
-        ("\x9b1m", "\\x9b1m"),
-        ("é ü", "é ü"),
-        ("{0}%s", "{0}%s"),
-    ],
-)
-def test_clean_makes_text_safe_for_a_terminal(text: str, cleaned: str) -> None:
-    """Foreign text becomes one printable line; what was escaped can still be read."""
-    assert clean(text, 5 if text.isdigit() else 50) == cleaned
-
-
-@settings(deadline=None)
-@given(text=st.text(), length=st.integers(1, 60))
-def test_clean_keeps_to_its_length(text: str, length: int) -> None:
-    """Whatever the text holds, the result is printable and no longer than was asked for."""
-    cleaned = clean(text, length)
-
-    assert cleaned.isprintable()
-    assert len(cleaned) <= length
