@@ -217,7 +217,7 @@ class FanvueClient(_Scoped):
         del access_token, proxy  # out of this frame, which a traceback with locals would show
         origin = Origin(
             base_url,
-            api_version=config.checked_api_version(api_version),
+            api_version=api_version,
             user_agent=user_agent,
             ssl=ssl,
             proxy=secret_proxy,

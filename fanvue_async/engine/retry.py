@@ -56,7 +56,7 @@ class Quota:
     minute ten. With ``shared``, a retry must be left there too.
     """
 
-    __slots__ = ("__weakref__", "_capacity", "_clock", "_left", "_refilled_at", "_shared")
+    __slots__ = ("__weakref__", "_capacity", "_clock", "_refilled_at", "_retries", "_shared")
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Quota:
     ) -> None:
         self._clock = clock
         self._capacity = capacity
-        self._left: float = capacity
+        self._retries: float = capacity
         self._refilled_at = clock()
         self._shared = shared
 
@@ -80,22 +80,22 @@ class Quota:
         """Take a retry; False if the quota is empty."""
         if not self._available() or (self._shared is not None and not self._shared.spend()):
             return False
-        self._left -= _COST
+        self._retries -= _COST
         return True
 
     def refund(self) -> None:
         """Give back a tenth of a retry, for a success."""
-        if self._left < self._capacity:
-            self._left = min(self._capacity, self._left + _REFUND)
+        if self._retries < self._capacity:
+            self._retries = min(self._capacity, self._retries + _REFUND)
         if self._shared is not None:
             self._shared.refund()
 
     def _available(self) -> bool:
         now = self._clock()
         refill = (now - self._refilled_at) / _REFILL_SECONDS * self._capacity
-        self._left = min(self._capacity, self._left + refill)
+        self._retries = min(self._capacity, self._retries + refill)
         self._refilled_at = now
-        return self._left >= _COST
+        return self._retries >= _COST
 
 
 def next_wait(

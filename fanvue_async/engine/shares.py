@@ -25,9 +25,9 @@ _PROBE_SECONDS = 2.0  # how long the others wait for the first call, which asks 
 _AHEAD = 32  # the part of what is left, 1 in so many, that is drawn at least
 _DOWN_SECONDS = 1.0  # how long a store that failed is left alone
 
-# A window without a limit is either one that a process is asking about, or, with something left,
-# one whose responses say nothing.
-_OPEN = Window(left=1)
+# A window without a limit is either one that a process is asking about, or, with something that
+# remains, one whose responses say nothing.
+_OPEN = Window(remaining=1)
 
 
 class SharedAllowance(Allowance):
@@ -66,7 +66,7 @@ class SharedAllowance(Allowance):
         if window.limit is None and (self.is_open or self._may_probe):
             self._may_probe = False
             return True
-        if window.reset is not None and window.left <= 0 and server_now < window.reset:
+        if window.reset is not None and window.remaining <= 0 and server_now < window.reset:
             return False
         self._wanted, self._in_flight = max(1, waiting), in_flight
         if now >= self._ask_again_at:
@@ -90,7 +90,7 @@ class SharedAllowance(Allowance):
             self._synchronize()
         elif report is None:
             return
-        elif window.reset != self.window.reset or self.window.left < window.left:
+        elif window.reset != self.window.reset or self.window.remaining < window.remaining:
             self._report = report
             self._synchronize()
 
@@ -140,17 +140,17 @@ class SharedAllowance(Allowance):
         window = window.rolled(self._server_time(window, now))
         carried = self._in_flight if 0 < self._drawn_number < window.number else 0
         drawn = _draw(window, self._wanted, carried) if self._wanted else 0
-        left = window.taken(drawn)
-        if left != stored and not await self._stored.write(left, version, _KEPT_SECONDS):
+        rest = window.taken(drawn)
+        if rest != stored and not await self._stored.write(rest, version, _KEPT_SECONDS):
             return False
-        self._adopt(left, drawn, carried, report)
+        self._adopt(rest, drawn, carried, report)
         return True
 
     async def _probe(self, known: Window | None, version: str | Condition) -> bool:
         """Let one process ask an unknown bucket, or tell the others that it is open."""
         self._report = None  # it came too late to say anything
         self.window: Window = Window()  # the store has lost it, if this process knew more
-        if known is not None and known.left:  # another has found it open
+        if known is not None and known.remaining:  # another has found it open
             self.is_open = True
         elif self.is_open:
             return await self._stored.write(_OPEN, version, _KEPT_SECONDS)
@@ -187,7 +187,7 @@ def _encode(window: Window) -> bytes:
         "format": _FORMAT,
         "number": window.number,
         "limit": window.limit,
-        "left": window.left,
+        "remaining": window.remaining,
         "reset": window.reset,
         "length": window.length,
     }
@@ -201,7 +201,7 @@ def _decode(value: bytes) -> Window | None:
         return Window(
             int(document["number"]),
             None if document["limit"] is None else int(document["limit"]),
-            int(document["left"]),
+            int(document["remaining"]),
             None if document["reset"] is None else float(document["reset"]),
             float(document["length"]),
         )
@@ -254,7 +254,7 @@ def _draw(window: Window, wanted: int, carried: int) -> int:
     left: the processes use the window up together, and none keeps what others need.
     ``carried`` are the calls in flight from an earlier window, which count in this one.
     """
-    if window.left <= carried:
+    if window.remaining <= carried:
         return 0
-    left = window.left - carried
-    return carried + min(max(wanted, left // _AHEAD), max(1, left // 2))
+    free = window.remaining - carried
+    return carried + min(max(wanted, free // _AHEAD), max(1, free // 2))

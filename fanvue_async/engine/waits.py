@@ -71,7 +71,7 @@ class Scopes:
         self.open: set[Scope] = set()
         self._idle = asyncio.Event()
 
-    def left(self) -> None:
+    def note_end(self) -> None:
         """Note that a wait has ended while the client closes."""
         if not self.open:
             self._idle.set()
@@ -180,7 +180,7 @@ class Scope:
         self._timer.stop(self)
         self._scopes.open.discard(self)
         if self._scopes.closing:
-            self._scopes.left()
+            self._scopes.note_end()
         # Every cancel is taken back by whoever asked for it; what is left is the caller's.
         is_ours = self.expired and self.task.uncancel() <= self._cancelling
         return is_ours and kind is asyncio.CancelledError

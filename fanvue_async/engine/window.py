@@ -54,7 +54,7 @@ def read_report(headers: LimitHeaders | None) -> Report | None:
 
 @attrs.define
 class Window:
-    """A bucket at one time. What changes is made anew, but for what is left.
+    """A bucket at one time. What changes is made anew, but for what remains.
 
     That changes with each call.
     """
@@ -63,8 +63,8 @@ class Window:
     """Counts the windows, so that what belongs to an earlier one is told apart."""
     limit: int | None = None
     """Requests that one window allows; None while the API has not said so."""
-    left: int = 0
-    """Requests believed to be left."""
+    remaining: int = 0
+    """Requests believed to remain."""
     reset: float | None = None
     """When it is filled again, by the API's clock; None while that is not known."""
     length: float = 0.0
@@ -78,7 +78,7 @@ class Window:
 
     def taken(self, count: int) -> Window:
         """Return the window after that many requests."""
-        return Window(self.number, self.limit, self.left - count, self.reset, self.length)
+        return Window(self.number, self.limit, self.remaining - count, self.reset, self.length)
 
     def reported(self, report: Report, now: float) -> Window:
         """Return the window as a report corrects it.
@@ -93,13 +93,13 @@ class Window:
             return Window(1, report.limit, report.remaining, report.reset, until_reset)
         if self.reset is not None and report.reset < self.reset:
             return self
-        left = min(self.left, report.remaining)
+        remaining = min(self.remaining, report.remaining)
         length = max(self.length, until_reset)
         if self.reset is not None and report.reset > self.reset:
             # The window has ended before its time: what is left of the new one is what it says.
-            left = report.remaining
-            return Window(self.number + 1, report.limit, left, report.reset, length)
-        return Window(self.number, report.limit, left, report.reset, length)
+            remaining = report.remaining
+            return Window(self.number + 1, report.limit, remaining, report.reset, length)
+        return Window(self.number, report.limit, remaining, report.reset, length)
 
 
 class ServerClock:
@@ -160,16 +160,16 @@ class Allowance:
         if window.reset is not None and (server_now := self.clock.at(now)) >= window.reset:
             # Calls in flight at a reset count in the next window.
             window = self.window = window.rolled(server_now).taken(in_flight)
-        left, at_once = window.left, _AT_ONCE
+        remaining, at_once = window.remaining, _AT_ONCE
         if 0 < self._others_in >= window.number - 1:
-            left, at_once = left - self._reserve, _AT_ONCE_SHARED
+            remaining, at_once = remaining - self._reserve, _AT_ONCE_SHARED
         # As a window runs out, fewer go at once, so that what others use shows in time.
-        if left <= 0:
+        if remaining <= 0:
             is_allowed = window.reset is None and in_flight == 0  # or its end is never noticed
         else:
-            is_allowed = in_flight == 0 or in_flight < (left + in_flight) // at_once
+            is_allowed = in_flight == 0 or in_flight < (remaining + in_flight) // at_once
         if is_allowed:
-            window.left -= 1
+            window.remaining -= 1
         return is_allowed
 
     @property
@@ -187,7 +187,7 @@ class Allowance:
         window = self.window
         if report is not None:
             self.window = window.reported(report, self.clock.at(now))
-            if self.window.number == window.number and self.window.left < window.left:
+            if self.window.number == window.number and self.window.remaining < window.remaining:
                 self._others_in = window.number
         # Nothing, or nothing that makes sense: then the bucket is open until a 429.
         self.is_open = self.is_open or self.window.limit is None
@@ -202,7 +202,7 @@ class Allowance:
             and sent < self.clock.known_at + _DATE_SECONDS
             and len(remaining) < _DIGITS
             and remaining.isdecimal()
-            and int(remaining) >= self.window.left
+            and int(remaining) >= self.window.remaining
         )
 
     def remember(self, answer: Answer) -> None:
@@ -214,11 +214,11 @@ class Allowance:
     def seconds_for(self, place: int, now: float) -> float:
         """Return the least number of seconds until the waiter at a place, from 0, may go."""
         window = self.window
-        left = window.left - self._reserve
-        if window.limit is None or left > place or window.reset is None:
+        remaining = window.remaining - self._reserve
+        if window.limit is None or remaining > place or window.reset is None:
             return 0.0
         until_reset = max(0.0, window.reset - self.clock.at(now))
-        return until_reset + (place - max(0, left)) // window.limit * window.length
+        return until_reset + (place - max(0, remaining)) // window.limit * window.length
 
     def close(self) -> None:
         """End what runs beside the calls: nothing here."""

@@ -73,10 +73,10 @@ class Held:
         # Another machine may have issued it, by another clock: an age below zero is none.
         age = max(0.0, pace.wall() - grant.issued_at)
         life = grant.expires_in
-        left = life - age - min(5.0, life / 50)  # a request is in flight for a while
+        usable_for = life - age - min(5.0, life / 50)  # a request is in flight for a while
         usable = bool(grant.access_token) and not grant.refused
         now = pace.clock()
-        self.expires_at: float = now + left if usable else now
+        self.expires_at: float = now + usable_for if usable else now
         # Not at the same moment in all processes.
         self.ages_at: float = self.expires_at - min(300.0, life / 10) * (0.5 + 0.5 * pace.random())
 
@@ -287,12 +287,12 @@ class Tasks:
     async def finish(self, seconds: float) -> None:
         """Wait for all of them, so long at most; what is left is cancelled."""
         if running := set(self._running):
-            _, left = await asyncio.wait(running, timeout=seconds)
+            _, slow = await asyncio.wait(running, timeout=seconds)
             self._is_over = True
-            for task in left:
+            for task in slow:
                 task.cancel()
-            if left:
-                await asyncio.wait(left)
+            if slow:
+                await asyncio.wait(slow)
 
     async def _outcome(self, work: Callable[[], Awaitable[object]]) -> object:
         with contextlib.suppress(asyncio.CancelledError):

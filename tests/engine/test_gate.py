@@ -290,7 +290,7 @@ def test_a_429_closes_the_gate_for_as_long_as_it_says() -> None:
             assert gate.seconds_for(0) == expected
         gate._closed_until = 0.0
         await process.call()
-        gate.allowance.window = attrs.evolve(gate.allowance.window, left=0)
+        gate.allowance.window = attrs.evolve(gate.allowance.window, remaining=0)
         gate.refuse(None)
         assert 1.0 < gate.seconds_for(0) <= 3.0
 
@@ -611,7 +611,7 @@ async def test_what_is_left_alone_for_others_is_as_good_as_used() -> None:
     await process.call()
     await process.api.call()  # of another program
     await asyncio.gather(*(process.call() for _ in range(34)))
-    assert process.gate.allowance.window.left == 4
+    assert process.gate.allowance.window.remaining == 4
     with pytest.raises(TooLongError):
         await process.call(until=asyncio.get_running_loop().time() + 1.0)
     looks = 0
@@ -627,7 +627,7 @@ async def test_a_bucket_that_others_use_is_asked_again_when_nothing_is_known_of_
     await process.api.call()
     await process.call()
     allowance = process.gate.allowance
-    allowance.window = attrs.evolve(allowance.window, left=1, reset=None)
+    allowance.window = attrs.evolve(allowance.window, remaining=1, reset=None)
     await process.call(until=asyncio.get_running_loop().time() + 1.0)
 
 

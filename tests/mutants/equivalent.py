@@ -12,7 +12,7 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         'value = re.split(r"[?#]", value, maxsplit=2)[0]',
     ): "only the first part is used, however many there are",
     (
-        "if self._left < self._capacity:",
-        "if self._left <= self._capacity:",
+        "if self._retries < self._capacity:",
+        "if self._retries <= self._capacity:",
     ): "a full quota is set to what it is",
 }
