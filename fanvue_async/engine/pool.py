@@ -78,7 +78,7 @@ class Pool:
         self._foreign_http: aiohttp.ClientSession | None = None
         self._limits = _checked_limits(limits, borrowed)
         self._borrowed = borrowed
-        self._is_closed = False
+        self._disconnected = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
 
@@ -141,7 +141,7 @@ class Pool:
             ClientStateError: the pool belongs to another event loop or process.
 
         """
-        if self.http is None or self._is_closed:
+        if self.http is None or self._disconnected.is_set():
             self.scopes.closing = self.scopes.ended = True
             return
         if os.getpid() != self._process:
@@ -161,11 +161,17 @@ class Pool:
                 await self._disconnect()
 
     async def _disconnect(self) -> None:
-        """Close the connections. They are closing when it waits first."""
-        self._is_closed = True
+        """Close the connections. They are closing when it waits first, for the first who closes."""
+        assert self.http is not None
         self.connections.forget()
-        if (connector := self._let_go()) is not None:
-            await connector.close()
+        if self.http.connector is None:  # let go of already
+            await self._disconnected.wait()
+            return
+        try:
+            if (connector := self._let_go()) is not None:
+                await connector.close()
+        finally:
+            self._disconnected.set()
 
     def _let_go(self) -> aiohttp.BaseConnector | None:
         """Detach the sessions from their connector; return it if it is ours to close."""
@@ -181,7 +187,8 @@ class Pool:
         assert self._loop is not None
         if not self._loop.is_closed():
             return _ELSEWHERE
-        self.scopes.closing = self.scopes.ended = self._is_closed = True
+        self.scopes.closing = self.scopes.ended = True
+        self._disconnected.set()
         if (connector := self._let_go()) is not None:
             abandon(connector)
         return _TOO_LATE

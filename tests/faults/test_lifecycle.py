@@ -17,7 +17,7 @@ import pytest
 from aiohttp.abc import AbstractResolver
 from faults.scale import ALONE, TOLERANCE, many, say
 from support.chaos_server import Peer, Request, Server, saying, succeed
-from support.raw_server import answer, head
+from support.raw_server import SUCCESS, RawServer, answer, head, read
 from support.stages import StuckProvider, until
 from support.tls import TRUST, serving
 from support.users import USER
@@ -355,6 +355,18 @@ async def test_closing_may_be_repeated_and_interrupted() -> None:
         with pytest.raises(ClientStateError):
             await client.chats.create(USER)
         assert server.requests == 100
+
+
+async def test_who_closes_second_waits_until_all_is_closed() -> None:
+    """Over TLS that takes a moment, in which a program might end."""
+    with RawServer(read, SUCCESS, tls=serving()) as server:
+        client = FanvueClient(TOKEN, base_url=server.url, ssl=TRUST)
+        await client.chats.create(USER)
+
+        first, second = (asyncio.create_task(client.aclose()) for _ in range(2))
+        await second
+
+        assert first.done()
 
 
 _BEGINNING = """
