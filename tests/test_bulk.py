@@ -293,7 +293,7 @@ class Failing(MemoryStore):
         is_due = self._is_due("put")
         if is_due and not self._after:
             raise StoreError("down")
-        version = await super().put(key, value, **options)  # type: ignore[arg-type]
+        version = await super().put(key, value, **options)  # type: ignore[arg-type] # passed on as they came
         if is_due:
             raise StoreError("down")
         return version
@@ -303,7 +303,7 @@ class Failing(MemoryStore):
         is_due = not key.startswith(LEASE) and self._is_due("delete")
         if is_due and not self._after:
             raise StoreError("down")
-        deleted = await super().delete(key, **options)  # type: ignore[arg-type]
+        deleted = await super().delete(key, **options)  # type: ignore[arg-type] # passed on as they came
         if is_due:
             raise StoreError("down")
         return deleted
@@ -451,4 +451,4 @@ def test_arguments_that_make_no_sense(
     """They are refused before anything is done."""
     arguments = {"call": Work(), "name": NAME, **options}
     with pytest.raises(InvalidArgumentError, match=message):
-        bulk.each([1], arguments.pop("call"), store=store, **arguments)  # type: ignore[arg-type]
+        bulk.each([1], arguments.pop("call"), store=store, **arguments)  # type: ignore[arg-type] # of a table

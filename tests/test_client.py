@@ -222,7 +222,7 @@ async def test_a_response_is_what_came(client: FanvueClient, fake: FakeFanvue) -
     assert response.rate_limit == client.rate_limit
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         response.status = 200  # type: ignore[misc] # that it is refused is the point
-    copied = pickle.loads(pickle.dumps(response))  # noqa: S301 - made right here
+    copied = pickle.loads(pickle.dumps(response))
     assert copied == response
     assert copied.headers["X-OTHER"] == "value"
 

@@ -215,7 +215,7 @@ def test_settings_are_values(settings: Any) -> None:
     """Settings compare, hash, pickle, and cannot be changed behind a client's back."""
     assert settings == attrs.evolve(settings)
     assert len({settings, attrs.evolve(settings)}) == 1
-    assert pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301 - pickled here
+    assert pickle.loads(pickle.dumps(settings)) == settings
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         settings.total = 1
 

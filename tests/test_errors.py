@@ -91,7 +91,7 @@ class _Pickled:
 
 
 def _unpickled(value: object, protocol: int = pickle.DEFAULT_PROTOCOL) -> Any:
-    return pickle.loads(pickle.dumps(value, protocol))  # noqa: S301 - pickled here
+    return pickle.loads(pickle.dumps(value, protocol))
 
 
 # What every error is

@@ -233,7 +233,7 @@ class Failing(MemoryStore):
         if self.failures:
             self.failures -= 1
             raise StoreError("the store is down")
-        return await super().put(key, value, **options)  # type: ignore[arg-type]
+        return await super().put(key, value, **options)  # type: ignore[arg-type] # passed on as they came
 
     async def get(self, key: str) -> Entry | None:
         """Work."""
@@ -287,7 +287,7 @@ class Unsteady(MemoryStore):
         is_due = self._is_due()
         if is_due and self._what == "is cancelled":
             self._failing(None, is_due=True)
-        return self._failing(await super().put(key, value, **options), is_due=is_due)  # type: ignore[arg-type]
+        return self._failing(await super().put(key, value, **options), is_due=is_due)  # type: ignore[arg-type] # passed on as they came
 
     def _is_due(self) -> bool:
         self._left -= 1

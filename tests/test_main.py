@@ -216,7 +216,7 @@ def test_the_fake_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def _close(serving: object) -> None:
-    serving.close()  # type: ignore[attr-defined]
+    serving.close()  # type: ignore[attr-defined] # a generator
     raise KeyboardInterrupt
 
 

@@ -61,5 +61,5 @@ def test_it_is_the_int_it_is() -> None:
     assert json.dumps({"price": amount}) == '{"price": 999}'
     assert (str(amount), f"{amount:,}", repr(amount)) == ("999", "999", "Cents(999)")
     assert hash(amount) == hash(999)
-    for twin in (pickle.loads(pickle.dumps(amount)), copy.deepcopy(amount)):  # noqa: S301 - ours
+    for twin in (pickle.loads(pickle.dumps(amount)), copy.deepcopy(amount)):
         assert (type(twin), twin) == (Cents, amount)

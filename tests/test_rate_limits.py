@@ -122,8 +122,8 @@ async def test_the_deadline_ends_a_wait(limited: FakeFanvue) -> None:
     client = on(limited, timeout=Timeout(total=0.3))
     async with client:
         await use_up(client.with_options(timeout=Timeout(total=30.0)))
-        bucket = client._session.terms.bucket(client._session.terms.credential.fixed, None)  # type: ignore[union-attr]
-        gate = bucket.gates.main  # type: ignore[union-attr]
+        bucket = client._session.terms.bucket(client._session.terms.credential.fixed, None)  # type: ignore[union-attr] # there are some
+        gate = bucket.gates.main  # type: ignore[union-attr] # there are some
         gate.seconds_for = lambda _: 0.0  # type: ignore[method-assign] # it looked short
         with pytest.raises(DeadlineExceededError):
             await client.chats.create(USER)

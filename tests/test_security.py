@@ -85,7 +85,7 @@ def assert_is_clean(error: FanvueError) -> None:
     assert SECRET not in shown_by(error)
     assert error.__cause__ is None
     assert error.__context__ is None
-    for twin in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):  # noqa: S301 - our own
+    for twin in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
         assert (type(twin), str(twin), vars(twin)) == (type(error), str(error), vars(error))
 
 

@@ -73,7 +73,7 @@ class Cell:
 async def measure(url: str, concurrency: int, seconds: float) -> list[dict[Contender, Sample]]:
     """Run rounds for about that time, at least one."""
     contenders = [c for c in CONTENDERS if concurrency <= c.most_at_once]
-    order = random.Random(concurrency)  # noqa: S311 - chance, not a secret
+    order = random.Random(concurrency)
     rounds: list[dict[Contender, Sample]] = []
     spent = dict.fromkeys(contenders, 0.0)
     async with AsyncExitStack() as stack:

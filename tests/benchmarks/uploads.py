@@ -126,7 +126,7 @@ async def by_hand(url: str, path: Path) -> None:
                     if response.status == 200:
                         etags[number] = response.headers["ETag"]
                         break
-                await asyncio.sleep(random.uniform(0, WAIT))  # noqa: S311 - no secret
+                await asyncio.sleep(random.uniform(0, WAIT))
 
     async with aiohttp.ClientSession() as session:
         async with session.post(f"{url}/media/uploads", json={}) as response:
@@ -139,7 +139,7 @@ async def by_hand(url: str, path: Path) -> None:
 def measure(way: str, url: str, path: str, pipe: Connection) -> None:
     """Upload once in this process; sends the seconds and the megabytes that it took."""
     upload = {"package": by_package, "hand": by_hand}[way]
-    FanvueClient("a-token").media  # so that its import is not counted  # noqa: B018
+    FanvueClient("a-token").media  # noqa: B018 - so that its import is not counted
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(bytes(ONE_IN))

@@ -224,7 +224,7 @@ async def test_a_plain_method_that_says_it_can_be_awaited(fake: FakeFanvue) -> N
     """It is as good as an async one."""
 
     class Own(Provider):
-        def get_token(self) -> Awaitable[Any]:  # type: ignore[override]
+        def get_token(self) -> Awaitable[Any]:  # type: ignore[override] # a user may err
             return super().get_token()
 
     async with fake.client(access_token=Own("fake-token")) as client:
@@ -329,7 +329,7 @@ def test_a_loop_that_outlives_the_pytest_fixture(*, running: bool) -> None:
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever)
         # Not at the top: pytest is to rewrite the plugin for the tests of it.
-        from fanvue_async.pytest_plugin import _closed_with_its_loop  # noqa: PLC0415
+        from fanvue_async.pytest_plugin import _closed_with_its_loop  # noqa: PLC0415 - as pytest does
 
         with _closed_with_its_loop(client):
             if running:
@@ -349,4 +349,4 @@ def test_a_loop_that_outlives_the_pytest_fixture(*, running: bool) -> None:
 def test_allow_http_is_a_switch() -> None:
     """Nothing else is taken for one."""
     with pytest.raises(ConfigurationError):
-        FanvueClient("token-of-anna", allow_http="yes")  # type: ignore[arg-type]
+        FanvueClient("token-of-anna", allow_http="yes")  # type: ignore[arg-type] # what is refused

@@ -273,7 +273,7 @@ async def test_a_response_without_a_body(fake: FakeFanvue) -> None:
     for response in responses:
         hash(response)
         assert copy.copy(response) == response
-        assert pickle.loads(pickle.dumps(response)).json() == response.json()  # noqa: S301
+        assert pickle.loads(pickle.dumps(response)).json() == response.json()
 
 
 def test_a_repr_shows_no_token() -> None:

@@ -14,7 +14,7 @@ from unittest.mock import Mock
 import pytest
 import trustme
 import truststore
-import vcr  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
+import vcr  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs] - it has no types
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from support.raw_server import SUCCESS, RawServer, read
@@ -137,7 +137,7 @@ async def test_any_error_through_celerys_json(fake: FakeFanvue) -> None:
         assert rebuilt.args == error.args
         assert rebuilt.message == error.message
         assert error.message in str(rebuilt)
-        for whole in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301
+        for whole in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
             assert vars(whole) == vars(error)
             assert (str(whole), whole.args) == (str(error), error.args)
 
@@ -233,7 +233,7 @@ def authority() -> trustme.CA:
 
 def _server_context(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    authority.issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType] - or pyOpenSSL's
     return context
 
 
@@ -271,7 +271,7 @@ async def test_a_context_that_was_made_before_truststore_was_injected(
 ) -> None:
     """It is accepted, and so is truststore's own."""
     context = ssl.create_default_context()
-    authority.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]
+    authority.configure_trust(context)  # pyright: ignore[reportUnknownMemberType] - likewise
     truststore.inject_into_ssl()
     try:
         with RawServer(read, SUCCESS, tls=_server_context(authority)) as server:

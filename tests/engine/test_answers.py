@@ -41,7 +41,7 @@ def _api_error(
 
 
 def _pickles(error: errors.APIError) -> bool:
-    copied: errors.APIError = pickle.loads(pickle.dumps(error))  # noqa: S301 - pickled here
+    copied: errors.APIError = pickle.loads(pickle.dumps(error))
     return vars(copied) == vars(error) and str(copied) == str(error)
 
 

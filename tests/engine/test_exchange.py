@@ -158,7 +158,7 @@ async def test_an_error_body_is_not_waited_for_longer_than_a_second(
 async def test_aiohttp_repeats_nothing_by_itself(
     server: RawServer,
     method: str,
-    idempotent: bool,  # noqa: FBT001 - a column of the table
+    idempotent: bool,
     attempts: int,
 ) -> None:
     """On a kept connection that dies, the server reads as many requests as the error says."""

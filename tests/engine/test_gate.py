@@ -339,7 +339,7 @@ async def test_a_shared_bucket_whose_responses_say_nothing() -> None:
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_a_shared_request_that_never_left_is_given_back(known: bool) -> None:  # noqa: FBT001
+def test_a_shared_request_that_never_left_is_given_back(known: bool) -> None:
     """Whether it was to ask an unknown bucket, or was drawn from a window."""
 
     async def test() -> None:
@@ -377,7 +377,7 @@ async def test_a_report_that_comes_too_late_for_the_store() -> None:
 
 @pytest.mark.parametrize("reset", [0, EPOCH - 5, EPOCH + 86_400])
 @pytest.mark.parametrize("shared", [False, True])
-def test_a_reset_that_makes_no_sense(reset: float, shared: bool) -> None:  # noqa: FBT001
+def test_a_reset_that_makes_no_sense(reset: float, shared: bool) -> None:
     """In the past or a day ahead: the bucket is as open as one that says nothing."""
 
     async def test() -> None:
@@ -577,7 +577,7 @@ def test_where_others_use_a_bucket_some_of_it_is_left_alone(delay: float, spread
     """
 
     async def test() -> None:
-        api, chance = Api(delay=0.0), random.Random(2026)  # noqa: S311 - nothing secret
+        api, chance = Api(delay=0.0), random.Random(2026)
         call, busy = api.call, asyncio.Lock()
 
         async def call_one_by_one() -> Answer:

@@ -96,7 +96,7 @@ def test_a_page_is_read_into_frozen_models() -> None:
     assert message.pricing.usd.price.dollars == Cents(999).dollars
     assert message.type == MessageType.SINGLE_RECIPIENT
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        message.text = "no"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+        message.text = "no"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue] - what is refused
 
 
 _TOLERATED: list[tuple[str, object, str, object]] = [
@@ -233,7 +233,7 @@ def test_models_are_values() -> None:
     message = _message(sentAt="2024-01-15T12:00:00.000Z")
     user = FanUser(uuid="u", avatar_url="https://media.example/a.jpg?signature=secret")
 
-    assert pickle.loads(pickle.dumps(message)) == message  # noqa: S301 - ours
+    assert pickle.loads(pickle.dumps(message)) == message
     assert copy.deepcopy(message) == message
     assert hash(message) == hash(_message(sentAt="2024-01-15T12:00:00.000Z"))
     assert attrs.evolve(message, text="x").text == "x"

@@ -136,7 +136,7 @@ class Scene:
     def __init__(self, plan: Plan, folder: Path, redis: RedisServer) -> None:
         self._plan = plan
         self.users = plan.users
-        self._chance = random.Random(plan.seed)  # noqa: S311
+        self._chance = random.Random(plan.seed)
         self._redis = redis
         self._log = Log(folder / "log")
         self._read = 0
@@ -207,7 +207,7 @@ async def run(plan: Plan) -> Result:
     with tempfile.TemporaryDirectory() as name, redis_server(*DURABLE) as redis:
         scene = Scene(plan, Path(name), redis)
         kills = ["redis", "a process", "a process"]
-        random.Random(plan.seed).shuffle(kills)  # noqa: S311
+        random.Random(plan.seed).shuffle(kills)
         async with scene.ledger:
             result, states = scene.result, dict[int, str]()
             lines = new = await scene.run(plan.processes, kills)
@@ -259,7 +259,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=3_000)
     parser.add_argument("--processes", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:

@@ -96,7 +96,7 @@ class Ledger:
 async def work(folder: Path, lease: float) -> None:
     """Be one of the processes, until SIGTERM."""
     ledger = Ledger(folder / "ledger")
-    chance = random.Random(os.getpid())  # noqa: S311
+    chance = random.Random(os.getpid())
 
     async def handle(event: Event) -> None:
         ledger.note("begin", event)
@@ -160,7 +160,7 @@ class Fanvue:
     def __init__(self, workers: list[Worker], plan: Plan) -> None:
         self._workers = workers
         self._plan = plan
-        self._chance = random.Random(plan.seed)  # noqa: S311
+        self._chance = random.Random(plan.seed)
         self.result = Result()
 
     async def send_all(self) -> None:
@@ -281,7 +281,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--rate", type=float, default=200.0, help="deliveries a second")
     parser.add_argument("--lease", type=float, default=5.0, help="seconds")
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work is not None:

@@ -49,7 +49,7 @@ class Saboteur:
     """Draws what happens."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(f"{seed} sabotage")  # noqa: S311 - no secret
+        self._random = random.Random(f"{seed} sabotage")
         self.done = 0
         """How often harm was done."""
         self.cancelled: WeakSet[asyncio.Task[Any]] = WeakSet()

@@ -301,7 +301,7 @@ async def test_cancels_that_race_our_own_clocks_are_honoured(race: str) -> None:
     timeout, behaviour = RACES[race]
     retry = RetryPolicy() if race == "back-off" else RetryPolicy.never()
     loop = asyncio.get_running_loop()
-    draw = random.Random(race)  # noqa: S311 - no secret
+    draw = random.Random(race)
     calls: list[asyncio.Task[Response]] = []
     asked: set[asyncio.Task[Response]] = set()
 

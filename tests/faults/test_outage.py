@@ -88,7 +88,7 @@ class Flaky:
     async def __call__(self, peer: Peer, request: Request) -> None:
         """Answer, or fail as in one of the outages."""
         self._asked[request.user] += 1
-        draw = random.Random(f"{self._seed} {request.user} {self._asked[request.user]}")  # noqa: S311
+        draw = random.Random(f"{self._seed} {request.user} {self._asked[request.user]}")
         behave: Behaviour = succeed
         if draw.random() < self._share:
             self.failed += 1

@@ -9,7 +9,7 @@ from faults.sends import storm
 
 async def test_no_message_is_sent_twice_or_confirmed_wrongly() -> None:
     """What a caller is told of each send is what the ledger says, and lost ones are found."""
-    report = await storm(300, random.randrange(1_000_000))  # noqa: S311 - nothing secret
+    report = await storm(300, random.randrange(1_000_000))
 
     assert report.wrong == []
     assert report.counts["sent"] > 150

@@ -55,7 +55,7 @@ class CountingStore(MemoryStore):
         """Write."""
         self.calls += 1
         await asyncio.sleep(_STORE)
-        return await super().put(key, value, **options)  # type: ignore[arg-type]
+        return await super().put(key, value, **options)  # type: ignore[arg-type] # passed on as they came
 
 
 @attrs.define
@@ -111,7 +111,7 @@ async def simulate(creators: int, processes: int, windows: int, busy: int) -> st
     loop, store = asyncio.get_running_loop(), CountingStore()
     everyone = [Gates(loop.time, store) for _ in range(processes)]
     buckets = {str(number): Creator() for number in range(creators)}
-    chance = random.Random(2026)  # noqa: S311 - a simulation
+    chance = random.Random(2026)
     end = windows * WINDOW
 
     async def use(gates: Gates, account: str) -> None:

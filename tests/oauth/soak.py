@@ -106,7 +106,7 @@ async def _connect(fake: FakeFanvue, store: Store, count: int) -> list[str]:
         pair = Pair(issued["access_token"], issued["refresh_token"], issued["expires_in"])
         names.append(f"creator-{number}")
         # Not all in one moment.
-        grant = NOTHING.followed_by(pair, time.time() - random.random() * _LIFE)  # noqa: S311 - no secret
+        grant = NOTHING.followed_by(pair, time.time() - random.random() * _LIFE)
         await store.put(app._keys.grant(names[-1]), grant.dump())
     await app.aclose()
     return names
@@ -128,7 +128,7 @@ async def _call(given: argparse.Namespace) -> None:
 
         async def call() -> None:
             nonlocal slowest
-            creator = fanvue.with_options(access_token=app.token(random.choice(accounts)))  # noqa: S311 - no secret
+            creator = fanvue.with_options(access_token=app.token(random.choice(accounts)))
             began = time.monotonic()
             try:
                 await creator.users.me()
@@ -311,7 +311,7 @@ class _Leaving:
         fake.requests.clear()
         fake.delay(_ANSWER, on="POST /oauth2/token")
         before = fake.oauth.counts["refresh_token"]
-        moment = random.uniform(0.001, _ANSWER)  # noqa: S311 - no secret
+        moment = random.uniform(0.001, _ANSWER)
         app = _app(self._store, fake.url)
         async with FanvueClient(
             base_url=fake.url,

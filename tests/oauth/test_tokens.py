@@ -772,7 +772,7 @@ class _SlowStore(_Store):
         written = await super().put(key, value, version=version, expires_in=expires_in)
         if self.slow:
             self.slow -= 1
-            self._clock.now += 7  # type: ignore[attr-defined]
+            self._clock.now += 7  # type: ignore[attr-defined] # a fake clock
         return written
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from fanvue_async.resources._upload import Source
 
 PART = 64 * 1024
-CHANCE = Random(1)  # noqa: S311 - not for cryptography
+CHANCE = Random(1)
 CONTENT = CHANCE.randbytes(5 * PART + 1234)
 
 

@@ -80,8 +80,8 @@ async def _work(store: Store, increments: int) -> dict[str, Any]:
         began = time.monotonic()
         versions.append(await _increment(store))
         waits.append(time.monotonic() - began)
-        if random.random() < 0.1:  # noqa: S311 - not about secrets
-            faults += await _expire(store, f"short:{random.random()}")  # noqa: S311 - likewise
+        if random.random() < 0.1:
+            faults += await _expire(store, f"short:{random.random()}")
     return {"versions": versions, "slowest": max(waits), "faults": faults}
 
 
@@ -93,7 +93,7 @@ async def _increment(store: Store) -> str:
         version = await store.put("count", value, version=known)
         if version is not None:
             return version
-        await asyncio.sleep(random.random() * 0.02)  # noqa: S311 - likewise
+        await asyncio.sleep(random.random() * 0.02)
 
 
 async def _expire(store: Store, key: str) -> list[str]:

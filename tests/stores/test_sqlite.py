@@ -421,7 +421,7 @@ async def test_writes_that_wait_together_are_one_transaction(store: SQLiteStore)
         began.extend([statement] * statement.startswith("BEGIN"))
         return execute(statement, **values)
 
-    store._file._execute = counting  # type: ignore[method-assign]
+    store._file._execute = counting  # type: ignore[method-assign] # of this one object
     outcomes = await asyncio.gather(
         *(store.put(f"key-{number}", b"", version=ABSENT) for number in range(50)),
         store.put("taken", b"", version=ABSENT),
@@ -467,11 +467,11 @@ async def test_a_transaction_that_cannot_end_fails_for_all(store: SQLiteStore) -
             raise sqlite3.OperationalError("disk I/O error")
         return execute(statement, **values)
 
-    store._file._execute = failing  # type: ignore[method-assign]
+    store._file._execute = failing  # type: ignore[method-assign] # likewise
     outcomes = await asyncio.gather(
         *(store.put(f"key-{number}", b"") for number in range(10)), return_exceptions=True
     )
-    store._file._execute = execute  # type: ignore[method-assign]
+    store._file._execute = execute  # type: ignore[method-assign] # likewise
 
     assert {type(outcome) for outcome in outcomes} == {StoreError}
     assert [key async for key in store.keys("")] == ["key"]

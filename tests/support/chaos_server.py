@@ -358,7 +358,7 @@ async def succeed(peer: Peer, request: Request) -> None:
 
 
 async def _slow(peer: Peer, request: Request) -> None:
-    await asyncio.sleep(random.uniform(0.15, 0.35))  # noqa: S311 - to come close to a timeout
+    await asyncio.sleep(random.uniform(0.15, 0.35))
     await succeed(peer, request)
 
 
@@ -532,7 +532,7 @@ class Chaos:
 
     async def answer(self, peer: Peer, request: Request) -> None:
         """Draw a fault for the request, note it in the ledger, and play it."""
-        draw = random.Random(f"{self._seed} {request.user} {self.read[request.user]}")  # noqa: S311
+        draw = random.Random(f"{self._seed} {request.user} {self.read[request.user]}")
         faults = FAULTS if request.is_whole else _LARGE_FAULTS
         (fault,) = draw.choices(faults, [fault.weight for fault in faults])
         self.played[fault.name] += 1
@@ -543,7 +543,7 @@ class Chaos:
 
     async def greet(self, connection: socket.socket, number: int) -> bool:
         """Draw a fault for the connection and play it."""
-        draw = random.Random(f"{self._seed} connection {number}")  # noqa: S311
+        draw = random.Random(f"{self._seed} connection {number}")
         (name,) = draw.choices(list(GREETINGS), list(GREETINGS.values()))
         self.played[name] += 1
         if name == "RST at once":

@@ -65,7 +65,7 @@ def redis_server(*options: str) -> Generator[RedisServer]:
 
 def redis_client(url: str, **options: Any) -> Redis:
     """Make a client; redis-py's own annotations are partial."""
-    return cast("Any", Redis).from_url(url, **options)  # type: ignore[no-any-return]
+    return cast("Any", Redis).from_url(url, **options)  # type: ignore[no-any-return] # it has no types of use
 
 
 @contextmanager
@@ -123,6 +123,6 @@ def _binary(name: str) -> str:
 
 def _wait_for(command: list[str], answer: bytes) -> None:
     until = time.monotonic() + _PATIENCE
-    while answer not in subprocess.run(command, capture_output=True, check=False).stdout:  # noqa: S603
+    while answer not in subprocess.run(command, capture_output=True, check=False).stdout:  # noqa: S603 - a program of the tests
         assert time.monotonic() < until, f"{command[0]} got no answer"
         time.sleep(0.02)

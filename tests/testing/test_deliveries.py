@@ -206,7 +206,7 @@ async def test_events_arrive_out_of_order_when_asked() -> None:
 
 
 @pytest.mark.parametrize("probe", [True, False])
-async def test_an_address_is_registered_by_a_probe(probe: bool) -> None:  # noqa: FBT001
+async def test_an_address_is_registered_by_a_probe(probe: bool) -> None:
     """Fanvue sends it unsigned, and registers nothing that does not accept it."""
     async with receiver(probe=probe) as seen, FakeFanvue() as fake:
         if not probe:

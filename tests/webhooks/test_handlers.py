@@ -648,7 +648,7 @@ def test_one_receiver_has_one_callback() -> None:
     with pytest.raises(ConfigurationError, match="one callback"):
         webhooks.asgi_app(Seen())
     with pytest.raises(ConfigurationError, match="async function"):
-        webhooks.asgi_app(None)  # type: ignore[arg-type]
+        webhooks.asgi_app(None)  # type: ignore[arg-type] # what is refused
 
 
 async def test_no_log_holds_a_body_or_a_secret(caplog: pytest.LogCaptureFixture) -> None:

@@ -109,7 +109,7 @@ async def test_a_long_block_keeps_its_event() -> None:
 
 @pytest.mark.parametrize("lease_ended", [False, True])
 async def test_an_event_that_another_finishes_meanwhile_is_not_given(
-    lease_ended: bool,  # noqa: FBT001
+    lease_ended: bool,
 ) -> None:
     """Between our first look at the store and our claim."""
 

@@ -189,7 +189,7 @@ def test_bad_input_is_refused(bad: Bad) -> None:
     assert type(error) is bad.error
     assert error.__cause__ is error.__context__ is None
     assert not error.transient
-    assert pickle.loads(pickle.dumps(error)).args == error.args  # noqa: S301
+    assert pickle.loads(pickle.dumps(error)).args == error.args
     ours = [
         frame
         for frame, _ in traceback.walk_tb(caught.tb)
@@ -257,8 +257,8 @@ def test_without_a_secret_nothing_is_accepted(secrets: Any) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: taken(BODY.decode(), headers(BODY)),  # type: ignore[arg-type]
-        lambda: taken(BODY, received_at=datetime(2025, 11, 26)),  # noqa: DTZ001
+        lambda: taken(BODY.decode(), headers(BODY)),  # type: ignore[arg-type] # what is refused
+        lambda: taken(BODY, received_at=datetime(2025, 11, 26)),  # noqa: DTZ001 - what is refused
         lambda: taken(BODY, received_at="now"),
         lambda: taken(BODY, received_at=float("nan")),
         lambda: taken(BODY, received_at=True),
@@ -356,7 +356,7 @@ def test_the_package_imports_it_when_it_is_used() -> None:
         "import sys, fanvue_async; assert 'fanvue_async.webhooks' not in sys.modules; "
         "import fanvue_async.webhooks; print(*sys.modules)"
     )
-    loaded = subprocess.run(  # noqa: S603
+    loaded = subprocess.run(  # noqa: S603 - this Python
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     ).stdout.split()
 
@@ -367,7 +367,7 @@ def test_it_costs_little() -> None:
     """A delivery of 2 kB costs at most 60 µs of CPU more than ``hmac`` and ``json.loads``."""
     script = Path(__file__).parents[1] / "benchmarks" / "webhooks.py"
     environment = {name: value for name, value in os.environ.items() if "PYTHONDEV" not in name}
-    said = subprocess.run(  # noqa: S603
+    said = subprocess.run(  # noqa: S603 - this Python
         [sys.executable, script, "--rounds", "5"],
         check=True,
         capture_output=True,
