@@ -109,6 +109,7 @@ def _plain(value: str) -> str:
 
 
 def _response(answer: Answer, operation: str) -> Response:
+    answer.check_whole()
     return Response(
         status=answer.status,
         headers=CIMultiDict(answer.headers),  # a copy that can be pickled

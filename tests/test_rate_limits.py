@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.stages import Provider
+from support.stages import Provider, until
 from support.users import USER
 
 from fanvue_async import (
@@ -141,6 +141,24 @@ async def test_closing_ends_the_waits(limited: FakeFanvue, drain: float) -> None
         results = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(result) for result in results} == {ClientStateError}
     assert len(limited.requests) == 5
+
+
+async def test_what_ends_the_wait_after_a_429_is_told() -> None:
+    """The client's end, or a token that cannot be had: not the 429 from before."""
+    async with FakeFanvue() as fake:
+        fake.reply(429, headers={"Retry-After": "1"}, times=2)
+        client = on(fake)
+        closed = asyncio.create_task(client.chats.create(USER))
+        other = on(fake, access_token=Provider("one", "no token"))
+        await until(lambda: len(fake.requests) == 1)
+        refused = asyncio.create_task(other.chats.create(USER))
+        await until(lambda: len(fake.requests) == 2)
+        await client.aclose()
+        with pytest.raises(ClientStateError):
+            await closed
+        with pytest.raises(ConfigurationError):
+            await refused
+        await other.aclose()
 
 
 async def test_without_the_setting_a_429_is_raised(limited: FakeFanvue) -> None:

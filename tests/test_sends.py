@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.ledger import LOST, Ledger
+from support.stages import Provider
 from support.users import USER, user
 
 from fanvue_async import (
@@ -298,6 +299,47 @@ async def test_a_deadline_that_has_run_out_leaves_no_time_to_look(scene: Scene) 
 
     assert (caught.value.maybe_processed, caught.value.looked_for) == (True, False)
     assert scene.ledger.reads == []
+
+
+async def test_all_pages_are_read_before_the_deadline(scene: Scene) -> None:
+    """What is left of ``total`` grows less with each of them."""
+    now = [0.0]
+
+    def slow() -> str:
+        now[0] += 8.0
+        return "none"
+
+    scene.client._session.terms.pool.clockwork.clock = lambda: now[0]
+    scene.ledger.read_fault = slow
+    scene.earlier(-2)
+    for number in range(250):
+        scene.ledger.arrive(USER, "other", {"text": str(number)})
+    scene.faults = ["lost request"]
+    with pytest.raises(NoAnswerError) as caught:
+        await scene.client.messages.send(USER, text="Hi")
+
+    assert not caught.value.looked_for
+    assert len(scene.ledger.reads) == 3  # at 0, 8 and 16 of 20 seconds
+
+
+async def test_a_lost_send_is_looked_for_while_the_client_drains(scene: Scene) -> None:
+    """Reading belongs to the call in flight, and is no new one."""
+    scene.faults = ["dropped"]
+    sending = asyncio.create_task(scene.client.messages.send(USER, text="Hi"))
+    await scene.ledger.arrived.wait()
+    await scene.client.aclose(drain=5)
+
+    assert [(await sending).message_uuid] == scene.uuids
+
+
+async def test_a_send_that_never_left_leaves_nothing_in_doubt(scene: Scene) -> None:
+    """If the token provider raises, an equal send can be confirmed as ever."""
+    client = scene.client.with_options(access_token=Provider(OSError("no token now"), "token"))
+    with pytest.raises(OSError, match="no token now"):
+        await client.messages.send(USER, text="Hi")
+    scene.faults = ["dropped"]
+
+    assert [(await client.messages.send(USER, text="Hi")).message_uuid] == scene.uuids
 
 
 async def test_what_is_sent_is_what_was_said(scene: Scene) -> None:

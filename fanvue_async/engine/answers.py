@@ -74,11 +74,22 @@ class Answer:
     headers: Mapping[str, str]
     content: bytes = b""
     attempts: int = 0
+    is_whole: bool = True
+    """Whether its compressed body has an end; what decodes as JSON is whole without one."""
     limits: LimitHeaders | None = attrs.field(init=False)
     """What it says about the rate limit."""
 
     def __attrs_post_init__(self) -> None:
         self.limits = limit_headers(self.headers)
+
+    def check_whole(self) -> None:
+        """Refuse a compressed body without its end; what is JSON all the same misses nothing."""
+        if self.is_whole:
+            return
+        try:
+            wire.loads(self.content)
+        except wire.MalformedBodyError:
+            raise wire.MalformedBodyError("cut short") from None
 
 
 def api_error(

@@ -61,18 +61,19 @@ async def attempt(call: Call[Any], *, again: bool = False) -> Failed | None:
                     return call.failed(failure)
                 started = pool.clockwork.clock()
             call.attempts += 1
-            call.body = _body(call, scope)
             if task.cancelling():  # one that was asked for and not raised yet comes out here
                 await asyncio.sleep(0)
-            result = await exchange(
-                http,
-                call.request.method,
-                pool.origin.url(call.request.target),
-                call.body,
-                _headers_of(call.request, call.bearer),
-                terms.options,
-                task,
-            )
+            while call.body is None or call.body.unfit:  # a borrowed session may have many of those
+                call.body = _body(call, scope)
+                result = await exchange(
+                    http,
+                    call.request.method,
+                    pool.origin.url(call.request.target),
+                    call.body,
+                    _headers_of(call.request, call.bearer),
+                    terms.options,
+                    task,
+                )
     finally:
         _finish(call, result, started)
     return call.judge(result if isinstance(result, Answer) else _end_of(call, result), started)

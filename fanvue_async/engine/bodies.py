@@ -33,8 +33,8 @@ class ExcessError(ValueError):
     """Bytes after the end of a compressed body that are not padding."""
 
 
-def decompress(content: bytes, encoding: str | None) -> bytes:
-    """Decompress a body, at most one byte more than the limit.
+def decompress(content: bytes, encoding: str | None) -> tuple[bytes, bool]:
+    """Decompress a body, at most one byte more than the limit; tell whether it has its end.
 
     An encoding that is not known, or more than one, leaves it as it is. Zeros after the end are
     padding (RFC 1952, 2.2), as gzip takes it.
@@ -46,22 +46,22 @@ def decompress(content: bytes, encoding: str | None) -> bytes:
     """
     window = _ENCODINGS.get(encoding.strip().lower()) if encoding and content else None
     if window is None:
-        return content
-    value, rest = _member(content, window, LIMIT + 1)
+        return content, True
+    value, rest, has_end = _member(content, window, LIMIT + 1)
     for _ in range(_MEMBERS):
         rest = rest.lstrip(b"\0")
         if not rest or len(value) > LIMIT:
-            return value
+            return value, has_end
         try:
-            more, rest = _member(rest, window, LIMIT + 1 - len(value))
+            more, rest, has_end = _member(rest, window, LIMIT + 1 - len(value))
         except CutBodyError:
             break
         value += more
     raise ExcessError
 
 
-def _member(content: bytes, window: int, limit: int) -> tuple[bytes, bytes]:
-    """Decompress one whole stream, and return the bytes after it, too."""
+def _member(content: bytes, window: int, limit: int) -> tuple[bytes, bytes, bool]:
+    """Decompress one stream; return the bytes after it, too, and whether it came to its end."""
     decompressor = zlib.decompressobj(window)
     try:
         value = decompressor.decompress(content, limit)
@@ -69,7 +69,7 @@ def _member(content: bytes, window: int, limit: int) -> tuple[bytes, bytes]:
         if window != zlib.MAX_WBITS:
             raise CutBodyError from None
         return _member(content, -window, limit)  # many call a stream without a header deflate
-    return value, decompressor.unused_data
+    return value, decompressor.unused_data, decompressor.eof
 
 
 async def read(response: aiohttp.ClientResponse, answer: Answer) -> None:

@@ -92,6 +92,11 @@ class Call(Generic[T]):
         """Whether any byte of the newest attempt was handed to the network."""
         return self.body is not None and self.body.left
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the API may have processed it, if it ended right now."""
+        return self._unknown or (self.left and not self.request.safe)
+
     def judge(self, result: Answer | Failure, started: float) -> Failed | None:
         """Turn the result of an exchange into the call's value or a typed error."""
         self.attempt_started = started

@@ -17,7 +17,7 @@ from multidict import istr
 from fanvue_async.engine import bodies
 from fanvue_async.engine.answers import SUCCESS, Answer
 from fanvue_async.engine.failures import Failure, chain_of, failure_of
-from fanvue_async.engine.transport import RequestBody, send_once
+from fanvue_async.engine.transport import RequestBody, not_resent
 from fanvue_async.errors import DecodeError, NoAnswerError, ProtocolError
 from fanvue_async.log import PASSING
 
@@ -76,7 +76,7 @@ def _options_for(method: str, body: RequestBody, options: Mapping[str, Any]) -> 
     """Add what not every request needs."""
     added: dict[str, Any] = {}
     if method not in _NEVER_RESENT_BY_AIOHTTP:
-        added["middlewares"] = (send_once,)
+        added["middlewares"] = (not_resent,)
     if "proxy_headers" in options:  # a copy, for tracers write into it
         added["proxy_headers"] = dict(options["proxy_headers"])
     if not body.has_type:
@@ -115,14 +115,14 @@ async def _read(response: aiohttp.ClientResponse, body: RequestBody) -> Answer |
         pass  # the status is what counts
     finally:
         with suppress(bodies.CutBodyError, bodies.ExcessError):
-            answer.content = bodies.decompress(answer.content, _encoding(answer))
+            answer.content, _ = bodies.decompress(answer.content, _encoding(answer))
     return answer
 
 
 def _decoded(answer: Answer, body: RequestBody) -> Answer | Failure:
     """Decompress the body of a success."""
     try:
-        answer.content = bodies.decompress(answer.content, _encoding(answer))
+        answer.content, answer.is_whole = bodies.decompress(answer.content, _encoding(answer))
     except bodies.CutBodyError:
         body.note_dead()  # whatever damages one body on its way damages the next
         return Failure(NoAnswerError, "the response body does not decompress", transient=True)

@@ -57,7 +57,7 @@ class Gate:
         self._in_flight = 0
         self._is_closed = False
         self._closed_until = 0.0
-        self._blind_wait = _BLIND_WAIT
+        self._blind_wait = 0.0
         self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -83,7 +83,7 @@ class Gate:
         """
         if self._is_closed:
             raise GateClosedError
-        seconds = self.seconds_for(0 if first else len(self._waiters))
+        seconds = self.seconds_for(self.place_of_next(first=first))
         if self._clock() + seconds > until:
             raise TooLongError(seconds)
         waiter = _Waiter(until)
@@ -117,9 +117,18 @@ class Gate:
         if seconds is None:
             seconds = self.allowance.seconds_for(0, now)
         if not seconds:
-            seconds = self._blind_wait
-            self._blind_wait = min(_BLIND_WAIT_MAX, seconds * 2)
+            if now < self._closed_until:  # sent before it was closed
+                return
+            # Longer each time, as long as each comes right after the wait for the one before.
+            if now > self._closed_until + self._blind_wait:
+                self._blind_wait = 0.0
+            seconds = max(_BLIND_WAIT, min(_BLIND_WAIT_MAX, self._blind_wait * 2))
+            self._blind_wait = seconds
         self._closed_until = max(self._closed_until, now + seconds)
+
+    def place_of_next(self, *, first: bool) -> int:
+        """Return the place, from 0, of who begins to wait; ``first`` goes before all others."""
+        return 0 if first else len(self._waiters)
 
     def seconds_for(self, place: int) -> float:
         """Return the least number of seconds until the waiter at a place, from 0, may go."""
@@ -230,6 +239,8 @@ class Family:
             return self.main
         if own is None:
             own = self._own[operation] = self._gates.make((*self.key, operation))
+            if len(self._own) > _MAX_MEMBERS:  # paths of `client.request` hold ids
+                del self._own[next(iter(self._own))]
         return own
 
 

@@ -200,6 +200,8 @@ class Operation(Generic[T]):
     def _read(self, answer: Answer) -> T:
         if self._reader is None:
             self._reader = _make_reader(self.returns)
+        if self.returns is str:
+            answer.check_whole()
         return self._reader(answer.content)
 
 

@@ -149,7 +149,7 @@ class Pool:
         if asyncio.get_running_loop() is not self._loop:
             raise ClientStateError(self._abandoned())
         self.scopes.closing = True
-        if self.gates is not None:  # who waits there was not sent, and is not waited for
+        if self.gates is not None:  # who waits there is not in flight, and is not waited for
             self.gates.close()
         try:
             if drain:

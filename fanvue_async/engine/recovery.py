@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from fanvue_async.errors import FanvueError
 
 
+_TOO_LATE = (errors.RateLimitError, errors.DeadlineExceededError)
+
+
 class Recovery:
     """What a call does after its first attempt failed, up to a value or the last error."""
 
@@ -58,8 +61,8 @@ class Recovery:
                 return failed
             turn.refuse(call, failed.error.retry_after)
             following = await attempt(call, again=True)
-            if not call.was_tried:  # the API's own word says more
-                return failed
+            if following and not call.was_tried and isinstance(following.error, _TOO_LATE):
+                return failed  # the API's own word says more
             failed = following
         return failed
 
@@ -109,9 +112,12 @@ class Recovery:
             call.deadline = min(call.deadline, clockwork.now())
 
 
-async def run(call: Call[Any]) -> FanvueError | None:
-    """Do a call to its end, within ``Timeout.total``; return its error, or None for a value."""
-    failed = await attempt(call)
+async def run(call: Call[Any], *, again: bool = False) -> FanvueError | None:
+    """Do a call to its end, by its deadline; return its error, or None for a value.
+
+    ``again`` is for what belongs to a call before it, and goes on while the client drains.
+    """
+    failed = await attempt(call, again=again)
     if failed is not None:
         failed = await Recovery(call).run(failed)
     return None if failed is None else failed.error

@@ -28,7 +28,7 @@ class Failed:
     """What a failed attempt leaves: its error, and whether it may be repeated."""
 
     error: FanvueError
-    repeatable: bool = False
+    repeatable: bool
     stale: bool = False
     """Whether it died on a reused connection, before any answer: retried immediately,
     without spending quota."""

@@ -52,11 +52,16 @@ async def send_once(session: Session, request: Request[T], trace: Trace[T], *, c
 
     """
     terms = session.terms
-    sends, clock = terms.pool.sends, terms.pool.clockwork.now
+    sends = terms.pool.sends
     with sends.open(trace.place, trace.content) as send:
-        deadline = clock() + terms.bounds.timeout.total
         call = Call(terms, request)
-        error, result = await run(call), None
+        deadline = call.deadline
+        try:
+            error, result = await run(call), None
+        except BaseException:
+            send.is_settled = not call.is_unknown
+            del call
+            raise
         if error is None:
             result = call.value
         elif not error.maybe_processed:
@@ -83,16 +88,13 @@ async def send_once(session: Session, request: Request[T], trace: Trace[T], *, c
 async def _look(session: Session, trace: Trace[T], began: float, deadline: float) -> list[T] | None:
     """Read the newest items, back to the send. Returns what matches; None if that can't be told."""
     terms = session.terms
-    timeout, clock = terms.bounds.timeout, terms.pool.clockwork.now
-    time_left = deadline - clock()
-    if time_left <= 0:
-        return None
-    terms = terms.derive(timeout=attrs.evolve(timeout, total=time_left))
+    clock = terms.pool.clockwork.now
     since: datetime | None = None
     found: list[T] = []
     for number in range(1, _MAX_PAGES + 1):
         call = Call(terms, _dated(trace.page(number)))
-        if await run(call) is not None:
+        call.deadline = deadline
+        if await run(call, again=True) is not None:
             return None
         date, page = call.value
         if since is None:

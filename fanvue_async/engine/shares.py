@@ -52,6 +52,7 @@ class SharedAllowance(Allowance):
         self._ask_again_at = 0.0
         self._down_until = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     def take(self, now: float, in_flight: int, waiting: int) -> bool:
         """Take one request out of this process's share, and ask for more when it is used up."""
@@ -102,13 +103,14 @@ class SharedAllowance(Allowance):
         return seconds
 
     def close(self) -> None:
-        """End what goes on with the store."""
+        """End what goes on with the store, for good."""
+        self._is_closed = True
         if self._task is not None:
             self._task.cancel()
 
     def _synchronize(self) -> None:
         """Read the store, and write to it what is to be said, in a task that no caller owns."""
-        if self._task is None:
+        if self._task is None and not self._is_closed:
             # In an empty context, which keeps no caller's variables alive.
             self._task = Context().run(asyncio.get_running_loop().create_task, self._run())
             self._task.add_done_callback(self._done)

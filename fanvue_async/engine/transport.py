@@ -223,6 +223,8 @@ class RequestBody(aiohttp.BytesPayload):
     """Whether any byte of the request was given to the network."""
     reused: bool = False
     """Whether its connection had carried an earlier request of this pool."""
+    unfit: bool = False
+    """Whether its connection was given up before anything was sent; there may be a better one."""
     answer: Answer | None = None
     """The answer as soon as its status is known to be no success; its body may still grow."""
     on_piece: Callable[[int], None] | None = None
@@ -264,6 +266,7 @@ class RequestBody(aiohttp.BytesPayload):
         self.reused = known is not None
         self._socket = (known or self._connections.add(protocol, transport)).socket
         if not (self._connections.are_checked or self._connections.is_fit(protocol)):
+            self.unfit = True
             raise aiohttp.ClientConnectionError
         self.left = transport is not None and not transport.is_closing()
         on_piece = self.on_piece
@@ -309,7 +312,7 @@ class NotRepeatedError(aiohttp.ClientError):
         self.failure = failure
 
 
-async def send_once(
+async def not_resent(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
     """Client middleware for the methods that aiohttp repeats by itself (RFC 9112, 9.3.1).

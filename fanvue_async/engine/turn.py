@@ -24,14 +24,15 @@ def try_take(call: Call[Any], now: float) -> bool:
 
 
 async def take(call: Call[Any]) -> Failure | None:
-    """Wait for the turn; who was sent before goes before those who were not."""
+    """Wait for the turn; a call that was sent before goes first."""
     pool, gates = call.pool, _gates(call)
     gate = gates.gate(call.request.name)
     call.wait_until = call.wait_until or pool.clockwork.clock() + pool.rate_limits.max_wait
-    if seconds := gate.seconds_for(0):
+    first = call.attempts > 0
+    if seconds := gate.seconds_for(gate.place_of_next(first=first)):
         pool.notices.rate_limit_wait("/".join(gates.key), seconds)
     try:
-        await gate.enter(min(call.deadline, call.wait_until), first=call.attempts > 0)
+        await gate.enter(min(call.deadline, call.wait_until), first=first)
     except TooLongError as error:
         return Failure(
             errors.RateLimitError,

@@ -73,7 +73,7 @@ SOON = 10.0
 @pytest.mark.parametrize(
     ("status", "attempts"),
     [
-        *((status, 1) for status in (*REFUSALS, 302, 304, 501, 505)),
+        *((status, 1) for status in (*REFUSALS, 302, 304, 501, 505, 519, 528)),
         *((status, 3) for status in TRANSIENT),
     ],
 )

@@ -279,16 +279,24 @@ async def test_an_operation_with_a_limit_of_its_own_has_a_bucket_of_its_own() ->
 
 
 def test_a_429_closes_the_gate_for_as_long_as_it_says() -> None:
-    """Else up to the reset; else one second, and longer each time."""
+    """Else up to the reset; else one second, and longer each time that it was not enough."""
 
     async def test() -> None:
         process = Process(Api())
         gate = process.gate
-        for seconds, expected in [(5.0, 5.0), (None, 1.0), (None, 2.0), (0.0, 4.0)]:
-            gate._closed_until = 0.0
+        for pause, seconds, expected in [
+            (0.0, 5.0, 5.0),
+            (5.0, None, 1.0),
+            (0.0, None, 1.0),  # of a request that left with the one before
+            (1.0, None, 2.0),
+            (2.5, 0.0, 4.0),
+            (4.0, None, 8.0),
+            (60.0, None, 1.0),
+        ]:
+            await asyncio.sleep(pause)
             gate.refuse(seconds)
-            assert gate.seconds_for(0) == expected
-        gate._closed_until = 0.0
+            assert gate.seconds_for(0) == pytest.approx(expected)
+        await asyncio.sleep(2.0)
         await process.call()
         gate.allowance.window = attrs.evolve(gate.allowance.window, remaining=0)
         gate.refuse(None)
@@ -324,6 +332,12 @@ def test_the_operations_of_a_bucket_are_not_remembered_without_end(
         family.note(operation, Answer(200, {}), 0.0)  # which says nothing of it
         assert family.gate(operation).allowance.window.limit == 5
     assert len(family.members) == 2
+    for number in range(5):
+        family.note(
+            f"GET /things/{number}", Answer(200, {**headers, "X-RateLimit-Limit": "7"}), 0.0
+        )
+    assert len(family._own) == 2
+    assert family.gate("GET /things/4") is not family.main
 
 
 @in_virtual_time
@@ -355,6 +369,8 @@ def test_a_shared_request_that_never_left_is_given_back(known: bool) -> None:
         process.gates.close()
         with pytest.raises(GateClosedError):
             await process.gate.enter(FOREVER, first=False)
+        process.family.note("GET /chats", await process.api.call(), 0.0)  # of a call in flight
+        assert len(asyncio.all_tasks()) == 1
 
     run(test())
 

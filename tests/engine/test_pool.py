@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from faults.gap import replaced_behind
 from support.stages import (
     CountingFake,
     LoopServer,
@@ -514,6 +515,14 @@ def test_a_session_of_another_loop_is_not_used() -> None:
         with pytest.raises(ClientStateError, match="borrowed belongs to another event loop"):
             second.run(client.chats.create(USER))
         first.run(session.close())
+
+
+async def test_dead_idle_connections_of_a_borrowed_session_cost_one_attempt() -> None:
+    """When one turns out dead, the others are not tried one by one, but passed over."""
+    async with aiohttp.ClientSession() as session:
+        ends, requests = await replaced_behind(5, 2, at_once=False, session=session)
+    assert ends == {"done": 2}
+    assert requests == 3
 
 
 @pytest.fixture(params=["owned", "borrowed"])

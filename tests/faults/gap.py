@@ -11,7 +11,7 @@ import asyncio
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does, for when this is run alone
 
@@ -122,12 +122,15 @@ class _Deployment:
         await succeed(peer, request)
 
 
-async def replaced_behind(idle: int, calls: int, *, at_once: bool) -> tuple[Counter[str], int]:
+async def replaced_behind(
+    idle: int, calls: int, *, at_once: bool, **options: Any
+) -> tuple[Counter[str], int]:
     """Replace a server behind idle connections; return how calls end then, and the requests."""
     deployment, ends = _Deployment(idle), Counter[str]()
     with Server(deployment) as server:
-        limits = Limits(max_connections=max(100, idle))
-        async with FanvueClient("token-of-anna", base_url=server.url, limits=limits) as client:
+        if "session" not in options:
+            options["limits"] = Limits(max_connections=max(100, idle))
+        async with FanvueClient("token-of-anna", base_url=server.url, **options) as client:
             await asyncio.gather(*(client.chats.create(user(n)) for n in range(idle)))
             assert server.connections == idle
             before = server.requests
