@@ -19,6 +19,7 @@ from fanvue_async import (
     RetryPolicy,
     Timeout,
 )
+from fanvue_async.stores import MemoryStore
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
@@ -44,9 +45,11 @@ async def use_up(client: FanvueClient, count: int = 5) -> None:
         await client.chats.create(USER)
 
 
-async def test_calls_wait_for_the_next_window() -> None:
+@pytest.mark.parametrize("store", [None, MemoryStore()])
+async def test_calls_wait_for_the_next_window(store: MemoryStore | None) -> None:
     """Three times what a window allows succeeds, without a single 429."""
-    async with FakeFanvue(rate_limit=(10, 1.0)) as fake, on(fake) as client:
+    limits = {"store": store}
+    async with FakeFanvue(rate_limit=(10, 1.0)) as fake, on(fake, rate_limits=limits) as client:
         await asyncio.gather(*(client.chats.create(USER) for _ in range(30)))
         assert len(fake.requests) == 30
         assert fake.buckets.refused == 0

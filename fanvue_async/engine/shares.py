@@ -117,6 +117,8 @@ class SharedAllowance(Allowance):
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._task = None
+        if self._report is not None and self._now() >= self._down_until:  # it came in between
+            self._synchronize()
         if not task.cancelled():
             self.admit()
 
@@ -143,7 +145,9 @@ class SharedAllowance(Allowance):
         carried = self._in_flight if 0 < self._drawn_number < window.number else 0
         drawn = _draw(window, self._wanted, carried) if self._wanted else 0
         rest = window.taken(drawn)
-        if rest != stored and not await self._stored.write(rest, version, _KEPT_SECONDS):
+        # Whose end is unknown has ended when it is as old as a window: its responses were lost.
+        seconds = max(_PROBE_SECONDS, rest.length) if rest.reset is None else _KEPT_SECONDS
+        if rest != stored and not await self._stored.write(rest, version, seconds):
             return False
         self._adopt(rest, drawn, carried, report)
         return True
@@ -200,6 +204,8 @@ def _decode(value: bytes) -> Window | None:
     """Read a window; None if it cannot be read."""
     try:
         document: dict[str, Any] = json.loads(value)
+        if document["format"] != _FORMAT:
+            return None
         return Window(
             int(document["number"]),
             None if document["limit"] is None else int(document["limit"]),

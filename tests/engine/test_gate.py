@@ -14,6 +14,7 @@ from support.virtual import run
 
 from fanvue_async.engine.answers import Answer
 from fanvue_async.engine.gate import Family, Gate, GateClosedError, Gates, TooLongError
+from fanvue_async.engine.shares import SharedAllowance
 from fanvue_async.engine.window import Report, ServerClock, Window
 from fanvue_async.errors import StoreError
 from fanvue_async.stores import ABSENT, Entry, MemoryStore
@@ -350,6 +351,46 @@ async def test_a_shared_bucket_whose_responses_say_nothing() -> None:
     assert asyncio.get_running_loop().time() < 1.0
     for one in everyone:
         one.gates.close()
+
+
+@in_virtual_time
+async def test_a_report_that_comes_just_behind_another_is_told_as_well() -> None:
+    """The store learns of it too, or nobody might ever know when the window ends."""
+    process = Process(Api(), MemoryStore(_clock=asyncio.get_running_loop().time))
+    allowance = process.gate.allowance
+    assert isinstance(allowance, SharedAllowance)
+    await process.call()
+    await asyncio.sleep(0.1)
+    reports = [Report(40, remaining, EPOCH + 3) for remaining in (20, 10)]
+    allowance.note(reports[0], 0.1)
+    asyncio.get_running_loop().call_soon(allowance.note, reports[1], 0.1)
+    await asyncio.sleep(0.1)
+
+    stored, _ = await allowance._stored.read()
+
+    assert stored is not None
+    assert stored.remaining == 10
+    process.gates.close()
+
+
+@in_virtual_time
+async def test_a_window_whose_responses_were_all_lost_ends() -> None:
+    """A process that was killed with all of it in flight holds the others up for one at most."""
+    api, store = Api(limit=5), MemoryStore(_clock=asyncio.get_running_loop().time)
+    killed, other = Process(api, store), Process(api, store)
+    await asyncio.gather(*(killed.call() for _ in range(5)))
+    api.delay = 600.0
+    lost = [asyncio.create_task(killed.call()) for _ in range(5)]
+    await asyncio.sleep(3.5)
+    assert all(not call.done() for call in lost)
+    killed.gates.close()
+    api.delay = 0.02
+    began = asyncio.get_running_loop().time()
+    await other.call()
+    assert asyncio.get_running_loop().time() - began <= 3.5
+    for call in lost:
+        call.cancel()
+    other.gates.close()
 
 
 @pytest.mark.parametrize("known", [False, True])
