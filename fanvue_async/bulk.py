@@ -262,10 +262,22 @@ class _Worker(Generic[T, V]):
         self._prefix = prefix
         self._key = key
         self._skipped = {"done", "refused"} if repeat_unknown else {"done", "refused", "unknown"}
+        # Marks of items that this run handles or has handled, unless the store has them settled: no
+        # more than are in flight, postponed or to be repeated, however long the list is.
+        self._open: set[str] = set()
 
     async def handle(self, item: T) -> Done[T, V] | _Busy | None:
-        """Handle an item; None if it is settled."""
+        """Handle an item; None if it is settled, or came before in this run."""
         mark = self._prefix + sha256(self._key(item).encode()).hexdigest()
+        if mark in self._open:
+            return None
+        self._open.add(mark)
+        done = await self._claimed(item, mark)
+        if not isinstance(done, Done):
+            self._open.discard(mark)
+        return done
+
+    async def _claimed(self, item: T, mark: str) -> Done[T, V] | _Busy | None:
         claim = Claim(self._store, mark, seconds=_LEASE_SECONDS)
         try:
             entry = await self._store.get(mark)
@@ -285,7 +297,7 @@ class _Worker(Generic[T, V]):
         if state in self._skipped:
             return None
         if state == _BEGUN and "unknown" in self._skipped:  # by a process that was killed
-            await _write(self._store, mark, claim, "unknown")
+            await self._settle(mark, claim, "unknown")
             return Done(item, "unknown")
         begun = documents.dump({"state": _BEGUN, "by": secrets.token_hex(8)})
         try:
@@ -298,8 +310,12 @@ class _Worker(Generic[T, V]):
         done = await self._called(item, mark, claim)
         if done.outcome == "postponed" and state is not None:  # what happened before is not known
             done = attrs.evolve(done, outcome="unknown")
-        await _write(self._store, mark, claim, done.outcome)
+        await self._settle(mark, claim, done.outcome)
         return done
+
+    async def _settle(self, mark: str, claim: Claim, outcome: Outcome) -> None:
+        if await _write(self._store, mark, claim, outcome) and outcome in self._skipped:
+            self._open.discard(mark)
 
     async def _take_back(self, mark: str, claim: Claim, begun: bytes) -> bool:
         """Delete our mark of a call that was not made, if the store has it after all."""
@@ -330,8 +346,8 @@ def _outcome(error: FanvueError) -> Outcome:
     return "refused"
 
 
-async def _write(store: Store, mark: str, claim: Claim, outcome: Outcome) -> None:
-    """Note what a call came to, for as long as the store needs to be back.
+async def _write(store: Store, mark: str, claim: Claim, outcome: Outcome) -> bool:
+    """Note what a call came to, for as long as the store needs to be back; False if it was not.
 
     A late ``done`` replaces the ``unknown`` that another wrote when the lease had ended.
     """
@@ -346,17 +362,18 @@ async def _write(store: Store, mark: str, claim: Claim, outcome: Outcome) -> Non
         entry = claim.mark = await store.get(mark)
         return entry is not None and (outcome != "done" or _state(entry) == outcome)
 
-    await _insist(write)
+    return await _insist(write)
 
 
-async def _insist(step: Callable[[], Awaitable[bool]]) -> None:
+async def _insist(step: Callable[[], Awaitable[bool]]) -> bool:
     """Take a step until it says that it is done, also over a store that fails for a while."""
     for _ in range(_WRITE_TRIES):
         with suppress(StoreError):
             if await step():
-                return
+                return True
             continue
         await asyncio.sleep(_WRITE_PAUSE)
+    return False
 
 
 class _End(enum.Enum):

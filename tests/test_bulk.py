@@ -83,6 +83,40 @@ async def test_each_item_is_done_once(store: MemoryStore) -> None:
     assert work.most_at_once <= 60
 
 
+@pytest.mark.parametrize("concurrency", [1, 20])
+@pytest.mark.parametrize(
+    ("method", "calls", "error"),
+    [
+        ("put", set[int](), NoAnswerError("lost", maybe_processed=True)),
+        ("put", set[int](), NotSentError("refused")),
+        ("get", {1}, None),
+        ("put", set(range(3, 33)), None),
+    ],
+    ids=["unknown", "postponed", "postponed by the store", "done, which the store missed"],
+)
+async def test_an_item_that_comes_twice_is_handled_once(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    method: str,
+    calls: set[int],
+    error: FanvueError | None,
+    concurrency: int,
+) -> None:
+    """Also by a run that repeats what is unknown, and whatever became of it the first time."""
+    monkeypatch.setattr(bulk, "_WRITE_PAUSE", 0.0)
+    work, store = Work(lambda _: error), Failing(method, calls, after=False)
+    each = bulk.each(
+        [1, 2, 1, 1],
+        work,
+        store=store,
+        name=NAME,
+        concurrency=concurrency,
+        repeat_unknown=True,
+    )
+    assert sorted([done.item async for done in each]) == [1, 2]
+    assert len(work.done) == len(set(work.done))
+
+
 async def test_values_and_concurrency(store: MemoryStore) -> None:
     """What a call returns is in ``value``; no more calls run at once than were allowed."""
     work = Work()
