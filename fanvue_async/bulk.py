@@ -40,6 +40,7 @@ _BUSY_PAUSE = 0.5  # seconds until an item is looked at again that another is at
 _WRITE_TRIES = 30
 _WRITE_PAUSE = 1.0  # seconds between tries to write what a call came to, and after a failed look
 _NAME_LENGTH = 200
+_ENCODED_LENGTH = 900  # so that every key fits the 1,000 characters of a store
 _MAX_CONCURRENCY = 10_000
 _running: set[asyncio.Task[Any]] = set()  # so that no task is collected while it works
 
@@ -90,7 +91,8 @@ def each(  # noqa: PLR0913 - what is to be done, and how
         items: may be endless, and asynchronous; an item that comes twice is handled once.
         call: its value is ``Done.value``. A FanvueError that it raises decides the outcome.
         store: remembers what was done, for as long as :func:`forget` is not called.
-        name: of this piece of work, 1 to 200 characters; runs of the same name share their marks.
+        name: of this piece of work, 1 to 200 characters, at most 900 when percent-encoded; runs of
+            the same name share their marks.
         key: what identifies an item, as text.
         concurrency: calls at once, 1 to 10,000.
         repeat_unknown: whether an item is called again that may have been handled already.
@@ -135,9 +137,14 @@ async def forget(name: str, *, store: Store) -> None:
 
 
 def _prefix(name: str) -> str:
-    if not isinstance(name, str) or not 0 < len(name) <= _NAME_LENGTH:
-        raise InvalidArgumentError(f"name must be a str of 1 to {_NAME_LENGTH} characters")
-    return f"bulk/{quote(name, safe='')}/"
+    if isinstance(name, str) and 0 < len(name) <= _NAME_LENGTH:
+        encoded = quote(name, safe="", errors="surrogatepass")
+        if len(encoded) <= _ENCODED_LENGTH:
+            return f"bulk/{encoded}/"
+    raise InvalidArgumentError(
+        f"name must be a str of 1 to {_NAME_LENGTH} characters,"
+        f" at most {_ENCODED_LENGTH} when percent-encoded"
+    )
 
 
 def _state(entry: Entry) -> str:

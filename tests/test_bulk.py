@@ -304,6 +304,13 @@ async def test_forgetting_a_bulk(store: MemoryStore) -> None:
     assert await bulk.progress(f"{NAME}/other", store=store) == bulk.Progress(done=1)
 
 
+@pytest.mark.parametrize("name", ["x" * 200, "é" * 150, "/" * 200, "\ud800"])
+async def test_every_name_that_is_accepted_fits_a_store(store: MemoryStore, name: str) -> None:
+    """Its keys, those of the leases included, are no longer than a store allows."""
+    done = [done.outcome async for done in bulk.each([1], Work(), store=store, name=name)]
+    assert done == ["done"]
+
+
 class Failing(MemoryStore):
     """A store that fails at chosen calls, before or after it has done what it was asked for."""
 
@@ -474,6 +481,8 @@ async def test_a_mark_that_another_sets_in_between(store: MemoryStore, *, before
     [
         ({"name": ""}, "name"),
         ({"name": "x" * 201}, "name"),
+        ({"name": "é" * 151}, "name must .* at most 900 when percent-encoded"),
+        ({"name": 1}, "name"),
         ({"concurrency": 0}, "concurrency"),
         ({"concurrency": True}, "concurrency"),
         ({"call": None}, "call"),
