@@ -20,7 +20,6 @@ from uuid import UUID
 from fanvue_async.client import CreatorClient, FanvueClient
 from fanvue_async.errors import (
     LASTING,
-    APIError,
     FanvueError,
     InvalidArgumentError,
     StoreError,
@@ -52,7 +51,8 @@ class Inbox:
         name: distinguishes inboxes on one store, 1 to 200 characters. Default: the UUID of the
             creator, or of the token's account.
         on_error: called with a chat and the error when one chat cannot be read; the others go on.
-            Default: a WARNING in the log.
+            It is tried again by the next look if the error is transient, else when something new
+            is in it, and nothing is lost in between. Default: a WARNING in the log.
 
     Raises:
         InvalidArgumentError: ``name`` is invalid.
@@ -169,6 +169,21 @@ class _Positions:
         value = documents.dump({"message": message, "at": at.isoformat()})
         await self._store.put(self._key(chat), value)
 
+    async def failure(self, chat: Chat) -> tuple[str, datetime | None] | None:
+        """Return at which message a chat could not be read, and since when it is unread."""
+        entry = await self._store.get(self._failure_key(chat))
+        if entry is None:
+            return None
+        fields = documents.load(entry.value)
+        return fields["message"], _moment(fields["since"]) if fields["since"] else None
+
+    async def set_failure(self, chat: Chat, since: datetime | None) -> None:
+        """Note that a chat cannot be read as it is."""
+        value = documents.dump(
+            {"message": _version(chat), "since": since.isoformat() if since else None}
+        )
+        await self._store.put(self._failure_key(chat), value)
+
     async def is_noted(self, message: str) -> bool:
         """Return whether a message was handled."""
         return await self._store.get(f"{self.prefix}handled/{message}") is not None
@@ -182,6 +197,9 @@ class _Positions:
 
     def _key(self, chat: Chat) -> str:
         return f"{self.prefix}chat/{chat.user.uuid}"
+
+    def _failure_key(self, chat: Chat) -> str:
+        return f"{self.prefix}failed/{chat.user.uuid}"
 
 
 class _New:
@@ -266,31 +284,33 @@ class _New:
         return self._listed_chat
 
     async def _read(self, chat: Chat, position: tuple[str, datetime] | None) -> bool:
-        """Read what is new in a chat; False if that failed."""
+        """Read what is new in a chat; False if that failed, now or before."""
+        failure = await self._positions.failure(chat)
+        if failure is not None and failure[0] == _version(chat):
+            return False
+        # A failed chat is unread for longer than since the last walk, which went on without it.
+        missed = failure[1] if failure is not None else None
+        since = position[1] if position is not None else missed or self._walked
         try:
-            found, newest = await self._new_in(chat, position)
+            found, newest = await self._new_in(chat, position, since)
         except _STOPPING:
             raise
         except FanvueError as error:
-            if isinstance(error, APIError) and not error.transient:
-                # The API's last word on this chat, until something new is said in it.
-                stands = _last(chat)
-                if stands is not None:
-                    await self._positions.set(chat, *stands)
-            else:
+            if error.transient:
                 self._is_complete = False
+            else:  # it would fail again, until something new is said in the chat
+                await self._positions.set_failure(chat, since)
             self._inbox.report(chat, error)
             return False
         self._chat, self._waiting, self._end = chat, found, newest
         return True
 
     async def _new_in(
-        self, chat: Chat, position: tuple[str, datetime] | None
+        self, chat: Chat, position: tuple[str, datetime] | None, since: datetime | None
     ) -> tuple[list[Message], tuple[str, datetime] | None]:
         """Return a chat's new messages of the fan, newest first, and the newest of all."""
         # A chat that was never read has its unread messages, and what came since the last walk.
         unread = (chat.unread_messages_count or 0) if position is None else 0
-        since = position[1] if position is not None else self._walked
         if not unread and since is None:
             return [], _last(chat) if chat.last_message_at == self._newest else None
         found: list[Message] = []
@@ -346,6 +366,12 @@ def _last(chat: Chat) -> tuple[str, datetime] | None:
     """Return the newest message of a chat, by the list of chats."""
     last = chat.last_message
     return None if last is None or last.sent_at is None else (last.uuid, last.sent_at)
+
+
+def _version(chat: Chat) -> str:
+    """Return what changes when something new is said in a chat."""
+    last = chat.last_message
+    return str(chat.last_message_at) if last is None else last.uuid
 
 
 def _moment(text: str) -> datetime:

@@ -95,6 +95,21 @@ async def test_an_idle_look_costs_one_request(fake: FakeFanvue, inbox: Inbox) ->
     assert len(fake.requests) == before + 1
 
 
+async def test_an_idle_look_at_what_was_read_before_the_first_one_costs_one_request(
+    fake: FakeFanvue, client: FanvueClient, inbox: Inbox
+) -> None:
+    """The first look notes where the newest chat stands, although nothing of it is given."""
+    (anna,) = fans(fake, 1)
+    fake.chats.receive(anna, "old")
+    await client.messages.list(anna, mark_as_read=True).collect()
+    assert await texts(inbox) == []
+    before = len(fake.requests)
+    assert await texts(inbox) == []
+    assert len(fake.requests) == before + 1
+    fake.chats.receive(anna, "new")
+    assert await texts(inbox) == ["new"]
+
+
 async def test_a_message_is_handled_when_the_next_is_asked_for(
     fake: FakeFanvue, client: FanvueClient, store: MemoryStore
 ) -> None:
@@ -161,6 +176,52 @@ async def test_a_chat_that_cannot_be_read_stops_no_other(
     else:
         assert (first, second) == ([], [])
         assert {uuid for uuid, _ in reported} == {anna, bob}
+
+
+@pytest.mark.parametrize(
+    ("status", "document"), [(400, {"message": "no"}), (200, {"data": [{"uuid": 1}]})]
+)
+async def test_a_chat_that_stays_unreadable_is_left_alone_until_it_changes(
+    fake: FakeFanvue, client: FanvueClient, store: MemoryStore, status: int, document: object
+) -> None:
+    """It is reported once, costs nothing while it is idle, and later gives what was missed."""
+    anna, bob = fans(fake, 2)
+    reported: list[FanvueError] = []
+    inbox = Inbox(client, store=store, on_error=lambda _, error: reported.append(error))
+    for text in ("anna 0", "bob 0"):
+        fake.chats.receive(anna if "anna" in text else bob, text)
+    assert await texts(inbox) == ["bob 0", "anna 0"]
+    carl, *others = fans(fake, 60)
+    for fan in (*others, anna, carl):
+        fake.chats.receive(fan, "new")
+    fake.reply(status, json=document, on="GET /chats/{userUuid}/messages", times=2)
+    assert await texts(inbox) == ["new"] * 59
+    before = len(fake.requests)
+    assert await texts(inbox) == []
+    assert (len(fake.requests), len(reported)) == (before + 1, 2)
+    await client.messages.list(carl, mark_as_read=True).collect()
+    for fan in (anna, carl):
+        fake.reply(status, json=document, on="GET /chats/{userUuid}/messages")
+        fake.chats.receive(fan, "newer")
+        assert await texts(inbox) == []
+        fake.chats.receive(fan, "newest")
+        assert await texts(inbox) == ["new", "newer", "newest"]
+    assert len(reported) == 4
+
+
+async def test_a_chat_of_a_user_without_a_uuid_is_left_alone(
+    fake: FakeFanvue, client: FanvueClient, store: MemoryStore
+) -> None:
+    """It is reported once, although no request for it can be made and its message is not told."""
+    (anna,) = fans(fake, 1)
+    fake.chats.receive(anna, "hello")
+    page = (await client.request("GET", "/chats")).json()
+    page["data"][0]["user"]["uuid"], page["data"][0]["lastMessage"] = "nobody", None
+    fake.reply(200, json=page, on="GET /chats", times=2)
+    reported: list[FanvueError] = []
+    inbox = Inbox(client, store=store, on_error=lambda _, error: reported.append(error))
+    assert [await texts(inbox), await texts(inbox)] == [[], []]
+    assert [type(error) for error in reported] == [InvalidArgumentError]
 
 
 async def test_what_the_api_leaves_out_loses_nothing(
@@ -302,7 +363,7 @@ class Unsteady(MemoryStore):
 
 
 @pytest.mark.parametrize("what", ["fails", "is cancelled"])
-@pytest.mark.parametrize("due", range(1, 25))
+@pytest.mark.parametrize("due", range(1, 30))
 async def test_a_moment_at_which_the_store_fails_loses_no_message(
     fake: FakeFanvue, client: FanvueClient, due: int, what: str
 ) -> None:
