@@ -46,10 +46,12 @@ class Inbox:
 
     Args:
         fanvue: whose inbox it is: a client, or a creator's. Scope: ``read:chat``, and
-            ``read:self`` unless ``name`` is given or ``fanvue`` acts for a creator.
+            ``read:self`` if ``name`` would be the UUID of the token's account.
         store: where positions are kept.
-        name: distinguishes inboxes on one store, 1 to 200 characters. Default: the UUID of the
-            creator, or of the token's account.
+        name: distinguishes inboxes on one store, 1 to 200 characters. Default: the creator's UUID;
+            else the account's name, if ``account=`` or the token's provider gives one; else the
+            UUID of the token's account. Under another name an inbox starts anew, so an account
+            that is named later needs its UUID here to go on where it was.
         on_error: called with a chat and the error when one chat cannot be read; the others go on.
             It is tried again by the next look if the error is transient, else when something new
             is in it, and nothing is lost in between. Default: a WARNING in the log.
@@ -126,8 +128,6 @@ class Inbox:
         self._positions.prefix = f"inbox/{self._name}/"
 
     async def _me(self) -> str:
-        from fanvue_async.client import FanvueClient  # noqa: PLC0415 - for its type alone
-
         assert isinstance(self._fanvue, FanvueClient)
         return (await self._fanvue.users.me()).uuid
 

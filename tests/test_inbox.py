@@ -279,6 +279,8 @@ async def test_creators_and_accounts_have_inboxes_of_their_own(
     assert await texts(Inbox(named, store=store)) == ["to me"]
     assert not any("/users/me" in request.path for request in fake.requests[before:])
     assert await texts(Inbox(client, store=store, name="other")) == ["to me"]
+    assert await texts(Inbox(client, store=store)) == ["to me"]
+    assert await texts(Inbox(named, store=store, name=fake.uuid)) == []
 
 
 class Failing(MemoryStore):
