@@ -8,7 +8,7 @@ import hmac
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -88,21 +88,28 @@ def _add_login(commands: Any) -> None:
     command.set_defaults(run=_login)
 
 
-async def _login(given: argparse.Namespace) -> None:
+def _login(given: argparse.Namespace) -> None:
+    redirect_uri: str = given.redirect_uri
+    sign_in = asyncio.run(_begun(given))
+    is_here = urlsplit(redirect_uri).hostname in _LOOPBACK
+    if is_here and not given.paste:
+        callback_url = asyncio.run(_listened(sign_in, redirect_uri))
+    else:
+        _show(sign_in, "then paste the address that your browser ends at:")
+        # Outside of a loop, whose end would wait for a thread that reads: Ctrl-C would do nothing.
+        callback_url = sys.stdin.readline().strip()
+    asyncio.run(_connected(given, sign_in, callback_url))
+
+
+async def _begun(given: argparse.Namespace) -> SignIn:
     async with _app(given, given.redirect_uri) as app:
-        sign_in = app.sign_in(given.scope or _SCOPES, account=given.account)
-        redirect_uri: str = given.redirect_uri
-        is_here = urlsplit(redirect_uri).hostname in _LOOPBACK
-        wait = _listened if is_here and not given.paste else _pasted
-        callback_url = await wait(sign_in, redirect_uri)
+        return app.sign_in(given.scope or _SCOPES, account=given.account)
+
+
+async def _connected(given: argparse.Namespace, sign_in: SignIn, callback_url: str) -> None:
+    async with _app(given, given.redirect_uri) as app:
         account = await app.connect(sign_in, callback_url)
     print(f"Signed in as {account}; kept in {given.store}.")
-
-
-async def _pasted(sign_in: SignIn, _: str) -> str:
-    _show(sign_in, "then paste the address that your browser ends at:")
-    line: str = await asyncio.to_thread(sys.stdin.readline)
-    return line.strip()
 
 
 async def _listened(sign_in: SignIn, redirect_uri: str) -> str:
@@ -165,10 +172,14 @@ def _add_request(commands: Any) -> None:
     command.set_defaults(run=_request)
 
 
-async def _request(given: argparse.Namespace) -> None:
+def _request(given: argparse.Namespace) -> Coroutine[Any, Any, None]:
     params = _params(given.param)
-    text = await asyncio.to_thread(sys.stdin.read) if given.json == "-" else given.json
-    body = None if text is None else _body(text)
+    # Outside of a loop, as at a sign-in, so that Ctrl-C ends it.
+    text = sys.stdin.read() if given.json == "-" else given.json
+    return _requested(given, params, None if text is None else _body(text))
+
+
+async def _requested(given: argparse.Namespace, params: dict[str, list[str]], body: Any) -> None:
     async with _client(given) as client:
         caller: FanvueClient | CreatorClient = client
         if given.creator is not None:

@@ -6,8 +6,10 @@ import asyncio
 import io
 import json
 import runpy
+import signal
 import socket
 import stat
+import sys
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -126,6 +128,42 @@ async def test_pasting_the_address(
         ):
             lines.put_nowait(response.headers["Location"] + "\n")
         assert await running == 0
+
+
+READS = """
+import signal, sys
+from fanvue_async.__main__ import main
+
+def told(read):
+    return lambda: print("reading", flush=True) or read()
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+sys.stdin.read, sys.stdin.readline = told(sys.stdin.read), told(sys.stdin.readline)
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["login", "--paste"], ["request", "POST", "/chats", "--json", "-"]]
+)
+async def test_an_interrupt_ends_a_command_that_reads(arguments: list[str]) -> None:
+    """Ctrl-C does not wait for a line, and shows no traceback."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", READS, *arguments), stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(20):
+            async for line in process.stdout:
+                if line == b"reading\n":
+                    process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+    finally:
+        if process.returncode is None:
+            process.kill()
+        _, errors = await process.communicate()
+    assert errors == b""
 
 
 async def test_a_token_of_the_environment(
