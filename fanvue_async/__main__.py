@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fanvue_async import ConfigurationError, FanvueClient, FanvueError
+from fanvue_async.engine.credentials import ENVIRONMENT as ACCESS_TOKEN
 
 if TYPE_CHECKING:
     from fanvue_async import CreatorClient
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 CLIENT_ID = "FANVUE_CLIENT_ID"
 CLIENT_SECRET = "FANVUE_CLIENT_SECRET"  # noqa: S105 - the name of a variable
-ACCESS_TOKEN = "FANVUE_ACCESS_TOKEN"  # noqa: S105 - likewise
 AUTH_URL = "FANVUE_AUTH_URL"
 
 _DESCRIPTION = "Sign in to Fanvue, call its API, and run a fake of it."
@@ -204,7 +204,7 @@ def _body(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise ValueError(f"--json is no JSON: {error}") from None
+        raise ValueError(f"--json is not valid JSON: {error}") from None
 
 
 # fanvue operations, fanvue fake
@@ -260,7 +260,7 @@ async def _only_account(app: OAuthApp) -> str:
     if not accounts:
         raise ConfigurationError(f"sign in first: fanvue login, or set {ACCESS_TOKEN}")
     if len(accounts) > 1:
-        raise ConfigurationError(f"say whom: --account with one of {', '.join(accounts)}")
+        raise ConfigurationError(f"choose an account: --account with one of {', '.join(accounts)}")
     return accounts[0]
 
 

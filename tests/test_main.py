@@ -101,7 +101,7 @@ async def test_several_accounts(fake: FakeFanvue, capsys: pytest.CaptureFixture[
     capsys.readouterr()
 
     assert await _run("whoami") == 1
-    assert capsys.readouterr().err == "fanvue: say whom: --account with one of anna, ben\n"
+    assert capsys.readouterr().err == "fanvue: choose an account: --account with one of anna, ben\n"
     assert await _run("whoami", "--account", "ben") == 0
     assert await _run("request", "GET", "/chats", "--account", "ben") == 1
     assert "403" in capsys.readouterr().err
@@ -189,7 +189,7 @@ async def test_a_token_of_the_environment(
         (["whoami", "--account", "no"], "fanvue: account 'no' is not connected\n"),
         (["whoami", "--store", "no/such/folder"], "fanvue: SQLiteStore."),
         (["request", "GET", "/chats", "-p", "size"], "fanvue: -p takes name=value, not 'size'\n"),
-        (["request", "GET", "/chats", "--json", "{"], "fanvue: --json is no JSON: "),
+        (["request", "GET", "/chats", "--json", "{"], "fanvue: --json is not valid JSON: "),
         (["login", "--redirect-uri", "nowhere"], "fanvue: redirect_uri must be"),
         (["login", "--scope", "two words"], "fanvue: each scope must be"),
     ],
