@@ -71,8 +71,9 @@ def fanvue_client(fake_fanvue: FakeFanvue) -> Iterator[FanvueClient]:
 def _on_own_thread(fake: FakeFanvue) -> Generator[None]:
     """Serve in an event loop on another thread.
 
-    What a test does with the fake meanwhile is safe without a lock: it only appends to the script
-    and reads the lists, and the one thread of the loop does the rest.
+    What a test does with the fake meanwhile needs no lock: each step on its lists and dicts is
+    atomic, though a request answered at that moment may see only some of them, and what needs the
+    loop (deliveries, connections) is handed over to it.
     """
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         loop = runner.get_loop()

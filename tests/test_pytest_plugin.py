@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.users import USER, user
 
-from fanvue_async import ClientStateError, FanvueClient
+from fanvue_async import ClientStateError, FanvueClient, NotSentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +115,36 @@ async def test_scripting_from_the_tests_thread_is_safe(
 
     assert sorted(answers) == list(range(500))
     assert len(fake_fanvue.requests) == 500
+
+
+def test_a_test_without_a_loop_has_webhooks(fake_fanvue: FakeFanvue) -> None:
+    """Deliveries run in the fake's own loop; any other may wait for them, or give them up."""
+    fake_fanvue.webhooks.add(f"{fake_fanvue.url}/hook")
+    fake_fanvue.reply(200)
+    fake_fanvue.chats.receive(USER, "hi")
+    asyncio.run(fake_fanvue.webhooks.settled())
+    assert [delivered.status for delivered in fake_fanvue.webhooks.log] == [200]
+    fake_fanvue.delay(60)
+    fake_fanvue.chats.receive(USER, "hi")
+    asyncio.run(fake_fanvue.webhooks.aclose())
+    assert len(fake_fanvue.webhooks.log) == 1
+
+
+@pytest.fixture
+def debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let loops complain of calls from other threads."""
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+
+
+@pytest.mark.usefixtures("debug")
+async def test_connections_are_refused_from_the_tests_thread(
+    fake_fanvue: FakeFanvue, fanvue_client: FanvueClient
+) -> None:
+    """Those that are open are closed by the thread that serves them."""
+    await asyncio.gather(*(fanvue_client.users.me() for _ in range(20)))
+    fake_fanvue.refuse(3)
+    with pytest.raises(NotSentError):
+        await fanvue_client.users.me()
 
 
 def test_the_end_of_the_loop_closes_the_client(

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import aiohttp
@@ -55,11 +55,13 @@ class Delivered:
 class Deliveries:
     """As ``fake.webhooks``: addresses that are told what happens in the fake.
 
-    Each event is signed anew and sent again until it is answered with a 2xx, as Fanvue does.
+    Each event is signed anew and sent again until it is answered with a 2xx, as Fanvue does. All
+    methods may be called from any thread and event loop; the deliveries run in that of the server.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
         self._world = world
+        self._loop = loop
         self._addresses: list[Address] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._chance = random.Random(0)  # noqa: S311 - an order, no secret
@@ -132,14 +134,29 @@ class Deliveries:
 
     async def settled(self) -> None:
         """Wait until every event so far was answered with a 2xx, or given up."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._on_loop(self._settled)
 
     async def aclose(self) -> None:
         """Give up what is still on its way."""
+        await self._on_loop(self._give_up)
+
+    async def _settled(self) -> None:
+        await asyncio.sleep(0)  # what was just heard is started by then
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _give_up(self) -> None:
+        await asyncio.sleep(0)  # as above
         for task in self._tasks:
             task.cancel()
-        await self.settled()
+        await self._settled()
+
+    async def _on_loop(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        loop = self._loop()
+        if loop is None or loop is asyncio.get_running_loop():
+            await work()
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), loop))
 
     def _hear(self, event: str, creator: str, about: Row) -> None:
         document = envelope(self._world.moment(), event, creator, about)
@@ -147,9 +164,13 @@ class Deliveries:
             return
         for address in self._addresses:
             if document["type"] in address.events:
-                task = asyncio.get_running_loop().create_task(self._tell(address, document))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                loop = self._loop() or asyncio.get_running_loop()
+                loop.call_soon_threadsafe(self._start, address, document)
+
+    def _start(self, address: Address, document: Row) -> None:
+        task = asyncio.get_running_loop().create_task(self._tell(address, document))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _tell(self, address: Address, document: Row) -> None:
         await asyncio.sleep(self._chance.uniform(0, address.shuffle))

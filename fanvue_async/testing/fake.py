@@ -69,7 +69,7 @@ class FakeFanvue(Account, ScriptedServer):
         self.users: Users = world.users
         Account.__init__(self, owner_of(world, world.users.add(handle="me", is_creator=True)))
         self.buckets: Buckets = Buckets(limit, world.now)
-        self.webhooks: Deliveries = Deliveries(world)
+        self.webhooks: Deliveries = Deliveries(world, lambda: self._server.loop)
         """The addresses that are told what happens."""
         self._tokens = Tokens(world.now)
         self.oauth: OAuth = OAuth(world, self._tokens, self.uuid)

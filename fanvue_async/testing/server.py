@@ -44,6 +44,11 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._ending = asyncio.Event()
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that it runs in, if it does; that may be one of another thread."""
+        return None if self._listener is None else self._listener.get_loop()
+
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 lets the system choose."""
         if self._listener is not None:
@@ -76,7 +81,7 @@ class Server:
 
     def refuse(self, times: int) -> None:
         """Let the next connections be refused; those that are open are closed first."""
-        if self.address is None or self._server is None:
+        if self.address is None or self._server is None or self.loop is None:
             raise RuntimeError("the fake server is not running; use it in 'async with'")
         REFUSALS.add(self.address, times)
         for transport in [each.transport for each in self._server.connections if each.transport]:
@@ -87,7 +92,7 @@ class Server:
                 socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as copy,
             ):
                 copy.shutdown(socket.SHUT_RDWR)
-            transport.close()
+            self.loop.call_soon_threadsafe(transport.close)
 
     def _accept(self) -> asyncio.BaseProtocol:
         """Make the protocol of a new connection: the server's, or one that hangs up."""
