@@ -160,7 +160,9 @@ class RateLimits:
     store: Store | None = attrs.field(default=None, validator=_is_store)
     """Where processes share their limits; None keeps to this process."""
     on_wait: Callable[[str, float], None] | None = attrs.field(default=None, validator=_is_hook)
-    """Called with the bucket and the seconds before a call waits. It must not block.
+    """Called with the bucket and the least seconds, as far as they are known, before a call waits.
+
+    It must not block, and is not called for less than 0.1 s.
 
     A bucket is named by its account, and ``account/creator`` for a creator's.
     """

@@ -11,7 +11,7 @@
     │   ├── NoAnswerError                    it left, the response was lost
     │   └── ProtocolError                    what came back was not usable HTTP
     ├── DeadlineExceededError                Timeout.total ran out
-    ├── TokenError                           no access token could be had
+    ├── TokenError                           no access token could be obtained
     │   ├── SignInError                      a sign-in was denied, or its callback is not ours
     │   └── SignInRequiredError              the creator must authorize the application again
     ├── StoreError                           the store failed
@@ -158,7 +158,7 @@ class DeadlineExceededError(FanvueError):
 
 
 class TokenError(FanvueError):
-    """No access token could be had: a provider was cancelled, or a refresh failed."""
+    """No access token could be obtained: a provider was cancelled, or a refresh failed."""
 
     transient = True
 

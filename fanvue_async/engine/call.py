@@ -63,7 +63,7 @@ class Call(Generic[T]):
         self.gate: Gate | None = None
         """Where its turn is taken, if it is."""
         self.wait_until: float = 0.0
-        """How long it waits for the rate limit at most; 0 if it has not begun to."""
+        """Until when it waits for the rate limit at most; 0 if it has not begun to."""
         self.value: T = _NO_VALUE
         """What it returns, as soon as an attempt succeeded."""
         self._unknown = False  # whether an earlier attempt may have been processed
@@ -76,7 +76,7 @@ class Call(Generic[T]):
         self.bearer: Bearer | None = None
         self.body: RequestBody | None = None
         self.has_slot: bool = False
-        """Whether it holds a place among those that have a connection."""
+        """Whether it holds a slot of the connections' queue."""
         self.bounded_by_attempt: bool = False
         """Whether it ends by its own timer, not by the deadline."""
         self.unauthorized: bool = False

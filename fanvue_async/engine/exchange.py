@@ -1,4 +1,4 @@
-"""Exactly one HTTP exchange: the only place that touches an aiohttp response or exception.
+"""Exactly one HTTP exchange: the only place that sends a request.
 
 An exchange raises nothing but cancellation. It ends in an ``Answer`` (a status came) or in a
 ``Failure``. What is known of it on the way is in the request's body.

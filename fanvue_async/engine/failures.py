@@ -38,16 +38,16 @@ _UNTRUSTED = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprint
 
 @attrs.define(eq=False)
 class Failure:
-    """Why there is no answer: the error it will be, and what a retry needs to know."""
+    """Why there is no response: the error it will be, and what a retry needs to know."""
 
     error: type[FanvueError]
     message: str
     cause: str | None = None
     transient: bool = False
     stale: bool = False
-    """Whether a reused connection died without one byte of answer."""
+    """Whether a reused connection died without one byte of a response."""
     unexpected: str | None = None
-    """The frames that an unforeseen exception came through."""
+    """The frames that an unexpected exception came through."""
     details: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     """Further fields of the error."""
 
@@ -57,24 +57,24 @@ def failure_of(error: BaseException, body: RequestBody) -> Failure:
     if isinstance(error, NotRepeatedError):
         error = error.failure
     cause = _cause(error)
-    is_foreseen = isinstance(error, aiohttp.ClientError | OSError)
+    is_expected = isinstance(error, aiohttp.ClientError | OSError)
     if not body.left:
         transient = not _is_permanent(error)
         # Connectors of others raise their own classes, around what the network or a proxy said.
-        is_told = is_foreseen or _is_of_the_network(error) or hasattr(error, "error_code")
+        is_told = is_expected or _is_of_the_network(error) or hasattr(error, "error_code")
         return Failure(
             NotSentError,
             "the request was not sent",
             cause,
             transient,
-            stale=body.reused and is_foreseen,
+            stale=body.reused and is_expected,
             unexpected=None if is_told else _frames(error),
             details={"transient": transient},
         )
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         # Its status is aiohttp's invention (400): the answer could not be read at all.
         return Failure(ProtocolError, "the response is not valid HTTP", cause)
-    if is_foreseen:
+    if is_expected:
         stale = body.reused and _without_a_byte(error)
         return Failure(NoAnswerError, "the response was lost", cause, transient=True, stale=stale)
     return Failure(TransportError, "the request failed", cause, unexpected=_frames(error))

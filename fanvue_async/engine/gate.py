@@ -18,6 +18,7 @@ from fanvue_async.engine.window import Allowance, ServerClock, read_report
 
 if TYPE_CHECKING:
     from fanvue_async.engine.answers import Answer
+    from fanvue_async.engine.shares import SharedStore
     from fanvue_async.engine.window import Report
     from fanvue_async.stores import Store
 
@@ -226,7 +227,7 @@ class Family:
     def _gate_of_report(self, operation: str, report: Report | None) -> Gate:
         """Find whose report it is: an operation that reports another limit has a bucket of its own.
 
-        One that told the bucket's limit before tells that the bucket's limit has changed.
+        If one reported the bucket's limit before, that limit has changed.
         """
         limit = self.main.allowance.window.limit
         own = self._own.get(operation)
@@ -250,6 +251,7 @@ class Gates:
     def __init__(self, clock: Callable[[], float], store: Store | None = None) -> None:
         self._clock = clock
         self._store = store
+        self._shared: SharedStore | None = None
         self._server_clock = ServerClock()
         self._made: WeakSet[Gate] = WeakSet()
 
@@ -262,10 +264,12 @@ class Gates:
         if self._store is None:
             gate = Gate(self._clock, Allowance(self._server_clock))
         else:
-            from fanvue_async.engine.shares import SharedAllowance  # noqa: PLC0415 - for who shares
+            # Here, for most programs share nothing.
+            from fanvue_async.engine.shares import SharedAllowance, SharedStore  # noqa: PLC0415
 
+            self._shared = self._shared or SharedStore(self._store)
             name = "/".join(key)
-            allowance = SharedAllowance(self._server_clock, self._store, name, self._clock)
+            allowance = SharedAllowance(self._server_clock, self._shared, name, self._clock)
             gate = Gate(self._clock, allowance)
             allowance.admit = gate.admit
         self._made.add(gate)

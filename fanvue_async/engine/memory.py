@@ -30,7 +30,7 @@ class Memory(Generic[K]):
 
     def add(self, key: K, number: float = 0) -> bool:
         """Remember a key; tell whether it is new."""
-        is_new = key not in self._known
+        is_new = self._known.pop(key, None) is None
         self._known[key] = number
         if len(self._known) > _SIZE:
             del self._known[next(iter(self._known))]

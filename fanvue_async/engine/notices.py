@@ -47,7 +47,7 @@ class Notices:
         self._hook_failure_told = False
         self._unexpected_told = False
         self.log: Callable[..., None] = guarded_logger().log
-        """Logs; what the application's logging raises is told once and changes no call's result."""
+        """Logs; what the application's logging raises changes no call's result."""
 
     def unexpected(self, operation: str, kind: str | None, frames: str) -> None:
         """Log the first unexpected exception: its class and the frames it came through."""

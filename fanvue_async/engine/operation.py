@@ -47,7 +47,7 @@ class Request(Generic[T]):
 
     method: str
     name: str
-    """What errors and logs call it: the method and the template, never the ids."""
+    """What errors and logs call it: the method and the template; of a raw request, its path."""
     target: str = attrs.field(repr=False)
     """The encoded path and query below the base URL, or an absolute URL of another origin."""
     read: Callable[[Answer], T]

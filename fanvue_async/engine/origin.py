@@ -82,7 +82,7 @@ class Origin:
         return URL(self.base_url + path, encoded=True)
 
 
-@lru_cache(maxsize=1)  # to read the certificates takes 20 ms, in which the event loop stands
+@lru_cache(maxsize=1)  # reading the certificates blocks the event loop for 20 ms
 def _default_context(
     _kind: type[ssl_module.SSLContext], _certificates: tuple[str | None, ...]
 ) -> ssl_module.SSLContext:

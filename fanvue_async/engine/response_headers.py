@@ -45,7 +45,7 @@ LimitHeaders = tuple[str, str, str]
 def limit_headers(headers: Mapping[str, str]) -> LimitHeaders | None:
     """Find what a response says about the rate limit; None unless it names all three values.
 
-    Whether they make sense is found out by who reads them, for most are never read.
+    They are not checked here, for most are never read.
     """
     limit, remaining, reset = headers.get(LIMIT), headers.get(REMAINING), headers.get(RESET)
     if limit is None or remaining is None or reset is None:

@@ -10,6 +10,8 @@ from contextvars import Context
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from fanvue_async.engine.window import Allowance, Window
 from fanvue_async.log import logger
 from fanvue_async.stores import ABSENT
@@ -30,6 +32,15 @@ _DOWN_SECONDS = 1.0  # how long a store that failed is left alone
 _OPEN = Window(remaining=1)
 
 
+@attrs.define
+class SharedStore:
+    """The store that the buckets of a pool are in, and whether it works."""
+
+    store: Store
+    down_until: float = 0.0
+    """Until when it is left alone, by our own clock; 0 while it works."""
+
+
 class SharedAllowance(Allowance):
     """An allowance whose window is in a store, from which it draws what calls wait for."""
 
@@ -37,10 +48,11 @@ class SharedAllowance(Allowance):
     """Lets calls go for which there is a share; set by the gate."""
 
     def __init__(
-        self, clock: ServerClock, store: Store, name: str, now: Callable[[], float]
+        self, clock: ServerClock, shared: SharedStore, name: str, now: Callable[[], float]
     ) -> None:
         super().__init__(clock)
-        self._stored = _StoredWindow(store, name)
+        self._shared = shared
+        self._stored = _StoredWindow(shared.store, name)
         self._sightings = _Sightings()
         self._now = now
         self._share = 0
@@ -50,13 +62,12 @@ class SharedAllowance(Allowance):
         self._report: Report | None = None  # the newest that the store does not know
         self._may_probe = False  # whether this process asks the unknown bucket
         self._ask_again_at = 0.0
-        self._down_until = 0.0
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
 
     def take(self, now: float, in_flight: int, waiting: int) -> bool:
         """Take one request out of this process's share, and ask for more when it is used up."""
-        if now < self._down_until:
+        if now < self._shared.down_until:
             return super().take(now, in_flight, waiting)
         server_now = self._server_time(self.window, now)
         if self._share and self.window.rolled(server_now) is self.window:
@@ -85,7 +96,7 @@ class SharedAllowance(Allowance):
         """Learn what a response says, and tell the store if it is news."""
         window, was_open = self.window, self.is_open
         super().note(report, now)
-        if now < self._down_until:
+        if now < self._shared.down_until:
             return
         if self.is_open and not was_open:
             self._synchronize()
@@ -117,21 +128,21 @@ class SharedAllowance(Allowance):
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        if self._report is not None and self._now() >= self._down_until:  # it came in between
-            self._synchronize()
+        if self._report is not None and self._now() >= self._shared.down_until:
+            self._synchronize()  # for what came in between
         if not task.cancelled():
             self.admit()
 
     async def _run(self) -> None:
         try:
-            while not await self._exchange() or self._report is not None:
+            while not await self._update() or self._report is not None:
                 pass
         except Exception:  # noqa: BLE001 - a bug of the user's store must not end the calls
-            if not self._down_until:
+            if not self._shared.down_until:
                 logger.warning("the rate-limit store failed; this process goes by its own view")
-            self._down_until = self._now() + _DOWN_SECONDS
+            self._shared.down_until = self._now() + _DOWN_SECONDS
 
-    async def _exchange(self) -> bool:
+    async def _update(self) -> bool:
         """Read the window, correct it, draw from it, write it; False if another was faster."""
         known, version = await self._stored.read()
         stored = known or Window()
@@ -183,7 +194,7 @@ class SharedAllowance(Allowance):
         self.window = window
         self._wanted = 0
         now = self._now()
-        self._down_until = 0.0
+        self._shared.down_until = 0.0
         must_ask = not share and (window.reset is None or not self.clock.is_known)
         self._ask_again_at = now + _POLL_SECONDS if must_ask else 0.0
 

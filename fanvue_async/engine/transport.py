@@ -73,7 +73,7 @@ class Connections:
     def is_fit(self, protocol: Any) -> bool:
         """Return whether a connection is fit for another request; a new one is, whatever it does.
 
-        One is not on which something came in while it was idle: its end, or a response to no
+        A connection is unfit if anything arrived while it was idle: its end, or a response to no
         request. The kernel is asked, too: it knows what a blocked event loop has not read yet.
         """
         known = self._known.get(protocol)

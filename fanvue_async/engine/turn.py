@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from fanvue_async.engine.call import Call
     from fanvue_async.engine.gate import Family
 
+_WORTH_TELLING = 0.1  # seconds; less is a look into the store
+
 
 def try_take(call: Call[Any], now: float) -> bool:
     """Take the turn if it needs no waiting."""
@@ -29,14 +31,14 @@ async def take(call: Call[Any]) -> Failure | None:
     gate = gates.gate(call.request.name)
     call.wait_until = call.wait_until or pool.clockwork.clock() + pool.rate_limits.max_wait
     first = call.attempts > 0
-    if seconds := gate.seconds_for(gate.place_of_next(first=first)):
+    if (seconds := gate.seconds_for(gate.place_of_next(first=first))) >= _WORTH_TELLING:
         pool.notices.rate_limit_wait("/".join(gates.key), seconds)
     try:
         await gate.enter(min(call.deadline, call.wait_until), first=first)
     except TooLongError as error:
         return Failure(
             errors.RateLimitError,
-            f"the rate limit allows this call in {error.seconds:.1f} s, which is later than "
+            f"the rate limit allows this call in {error.seconds:.1f} s, which is later than its "
             "RateLimits(max_wait=…) or Timeout(total=…) allows",
             details={"status": 429, "retry_after": error.seconds, "from_api": False},
         )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fanvue_async.engine.answers import Answer
 
 _DATE = istr("Date")  # an istr is looked up without being case-folded each time
-_DIGITS = 10  # fewer than those make sense
+_DIGITS = 10  # longer numbers make no sense
 _FARTHEST_RESET = 3_600.0  # seconds: a reset that is farther off makes no sense
 _AT_ONCE = 8  # the part of what is left, 1 in so many, that is sent without seeing any response
 _AT_ONCE_SHARED = 16  # the same where others use the bucket, too

@@ -594,8 +594,11 @@ def test_a_store_that_is_down(error: Exception, caplog: pytest.LogCaptureFixture
 
     async def test() -> None:
         process = Process(Api(), Broken(error))  # type: ignore[arg-type] # what is used of it
-        await asyncio.gather(*(process.call() for _ in range(100)))
-        assert process.api.refused == 0
+        other = Process(Api(), account="bob")
+        other.use(process.gates)
+        both = (process, other)
+        await asyncio.gather(*(one.call() for one in both for _ in range(100)))
+        assert process.api.refused == other.api.refused == 0
         process.gates.close()
 
     run(test())
