@@ -53,7 +53,7 @@ class SharedAllowance(Allowance):
         super().__init__(clock)
         self._shared = shared
         self._stored = _StoredWindow(shared.store, name)
-        self._sightings = _Sightings()
+        self._sightings = _Sightings(clock)
         self._now = now
         self._share = 0
         self._drawn_number = 0  # the window that the share is of
@@ -69,7 +69,7 @@ class SharedAllowance(Allowance):
         """Take one request out of this process's share, and ask for more when it is used up."""
         if now < self._shared.down_until:
             return super().take(now, in_flight, waiting)
-        server_now = self._server_time(self.window, now)
+        server_now = self._sightings.server_time(self.window, now)
         if self._share and self.window.rolled(server_now) is self.window:
             self._share -= 1
             return True
@@ -152,13 +152,11 @@ class SharedAllowance(Allowance):
             window = window.reported(report, self.clock.at(now))
         if window.limit is None:
             return await self._probe(known, version)
-        window = window.rolled(self._server_time(window, now))
+        window = window.rolled(self._sightings.server_time(window, now))
         carried = self._in_flight if 0 < self._drawn_number < window.number else 0
         drawn = _draw(window, self._wanted, carried) if self._wanted else 0
         rest = window.taken(drawn)
-        # Whose end is unknown has ended when it is as old as a window: its responses were lost.
-        seconds = max(_PROBE_SECONDS, rest.length) if rest.reset is None else _KEPT_SECONDS
-        if rest != stored and not await self._stored.write(rest, version, seconds):
+        if rest != stored and not await self._stored.write(rest, version):
             return False
         self._adopt(rest, drawn, carried, report)
         return True
@@ -170,17 +168,11 @@ class SharedAllowance(Allowance):
         if known is not None and known.remaining:  # another has found it open
             self.is_open = True
         elif self.is_open:
-            return await self._stored.write(_OPEN, version, _KEPT_SECONDS)
+            return await self._stored.write(_OPEN, version)
         elif known is None and self._wanted:
-            self._may_probe = await self._stored.write(Window(), version, _PROBE_SECONDS)
+            self._may_probe = await self._stored.write(Window(), version)
         self._ask_again_at = self._now() + _POLL_SECONDS
         return True
-
-    def _server_time(self, window: Window, now: float) -> float:
-        """Return the API's time; while it has not told it, the least that it must be."""
-        if self.clock.is_known or window.reset is None:
-            return self.clock.at(now)
-        return self._sightings.least_time(window, window.reset, now)
 
     def _adopt(self, window: Window, drawn: int, carried: int, report: Report | None) -> None:
         if self._report is report:
@@ -241,8 +233,12 @@ class _StoredWindow:
             return None, ABSENT
         return _decode(entry.value), entry.version
 
-    async def write(self, window: Window, version: str | Condition, seconds: float) -> bool:
-        """Write it for so long; False if another was faster."""
+    async def write(self, window: Window, version: str | Condition) -> bool:
+        """Write it; False if another was faster."""
+        seconds = _KEPT_SECONDS
+        if window.reset is None and window != _OPEN:
+            # If nobody learns its end, its responses were lost, and it ends by its age.
+            seconds = max(_PROBE_SECONDS, window.length)
         value = _encode(window)
         written = await self._store.put(self._key, value, version=version, expires_in=seconds)
         return bool(written)
@@ -251,19 +247,22 @@ class _StoredWindow:
 class _Sightings:
     """When a window was seen first, which tells when it must have ended at the latest."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: ServerClock) -> None:
+        self._clock = clock
         self._reset: float | None = None
         self._at = 0.0
 
-    def least_time(self, window: Window, reset: float, now: float) -> float:
-        """Return the least that the API's time must be.
+    def server_time(self, window: Window, now: float) -> float:
+        """Return the API's time, or a lower bound until it is known.
 
         A window that another process wrote has ended at the latest when it was seen for as long as
         a window is.
         """
-        if self._reset != reset:
-            self._reset, self._at = reset, now
-        return reset if now - self._at >= window.length else -math.inf
+        if self._clock.is_known or window.reset is None:
+            return self._clock.at(now)
+        if self._reset != window.reset:
+            self._reset, self._at = window.reset, now
+        return window.reset if now - self._at >= window.length else -math.inf
 
 
 def _draw(window: Window, wanted: int, carried: int) -> int:

@@ -569,8 +569,9 @@ async def test_another_program_on_a_shared_bucket() -> None:
 class Broken:
     """A store that fails, or is read by another release."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, value: bytes = b"") -> None:
         self.error = error
+        self.value = value
         self.reads = 0
 
     async def get(self, key: str) -> Entry | None:
@@ -579,7 +580,7 @@ class Broken:
         self.reads += 1
         if self.error is not None:
             raise self.error
-        return Entry(b"[]", "1")
+        return Entry(self.value, "1")
 
     async def put(self, key: str, value: bytes, **conditions: Any) -> str | None:
         """Accept anything."""
@@ -605,12 +606,16 @@ def test_a_store_that_is_down(error: Exception, caplog: pytest.LogCaptureFixture
     assert caplog.text.count("the rate-limit store failed") == 1
 
 
-@in_virtual_time
-async def test_a_window_that_cannot_be_read() -> None:
+@pytest.mark.parametrize("value", [b"[]", b'{"format": 0}'])
+def test_a_window_that_cannot_be_read(value: bytes) -> None:
     """It is as good as none."""
-    process = Process(Api(), Broken())  # type: ignore[arg-type] # what is used of it
-    await process.call()
-    process.gates.close()
+
+    async def test() -> None:
+        process = Process(Api(), Broken(value=value))  # type: ignore[arg-type] # what is used of it
+        await process.call()
+        process.gates.close()
+
+    run(test())
 
 
 @in_virtual_time
