@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import attrs
 
+from fanvue_async.engine.wire import uuid_text
 from fanvue_async.errors import LASTING, FanvueError, InvalidArgumentError, StoreError
 from fanvue_async.stores import Entry, Store, documents
 from fanvue_async.stores.claims import Claim
@@ -93,14 +94,16 @@ def each(  # noqa: PLR0913 - what is to be done, and how
         store: remembers what was done, for as long as :func:`forget` is not called.
         name: of this piece of work, 1 to 200 characters, at most 900 when percent-encoded; runs of
             the same name share their marks.
-        key: what identifies an item, as text.
+        key: what identifies an item, as text. Needed unless items are str, int or UUID.
         concurrency: calls at once, 1 to 10,000.
         repeat_unknown: whether an item is called again that may have been handled already.
 
     Raises:
-        InvalidArgumentError: an argument is invalid.
+        InvalidArgumentError: an argument is invalid, or later, an item needs a ``key``.
 
     """
+    if key is str:
+        key = _text_of
     if not callable(call):
         raise InvalidArgumentError("call must be a function that returns an awaitable")
     if type(concurrency) is not int or not 0 < concurrency <= _MAX_CONCURRENCY:
@@ -134,6 +137,14 @@ async def forget(name: str, *, store: Store) -> None:
     """
     async for mark_key in store.keys(_prefix(name)):
         await store.delete(mark_key)
+
+
+def _text_of(item: object) -> str:
+    if isinstance(item, str | int) or uuid_text(item):
+        return str(item)
+    raise InvalidArgumentError(
+        f"key must say what identifies a {type(item).__name__}: its text may change between runs"
+    )
 
 
 def _prefix(name: str) -> str:

@@ -18,10 +18,12 @@ from typing import Self
 from uuid import UUID
 
 from fanvue_async.client import CreatorClient, FanvueClient
+from fanvue_async.engine.operation import uuid_of
 from fanvue_async.errors import (
     LASTING,
     FanvueError,
     InvalidArgumentError,
+    PermissionDeniedError,
     StoreError,
 )
 from fanvue_async.log import logger as _logger
@@ -33,8 +35,11 @@ _AUTOMATIC = "AUTOMATED_"
 _REMEMBERED_SECONDS = 30 * 86_400.0
 _NAME_LENGTH = 200
 
-# What every further chat would meet, too.
-_STOPPING: tuple[type[FanvueError], ...] = (*LASTING, StoreError)
+# What every further chat would meet, too; but the 403 of one chat is no missing scope, which would
+# have refused the list of chats.
+_STOPPING: tuple[type[FanvueError], ...] = tuple(
+    cls for cls in (*LASTING, StoreError) if cls is not PermissionDeniedError
+)
 
 
 class Inbox:
@@ -112,11 +117,13 @@ class Inbox:
             False if it was handled already; leave it alone then.
 
         Raises:
-            FanvueError: the store failed, or the account's UUID cannot be had.
+            InvalidArgumentError: ``message_uuid`` is not a UUID.
+            FanvueError: the store failed, or the account's UUID could not be read.
 
         """
+        message = uuid_of("message_uuid", message_uuid)
         await self.prepare()
-        return await self._positions.note(str(message_uuid).lower())
+        return await self._positions.note(message)
 
     async def prepare(self) -> None:
         """Find the name under which positions are kept; called by itself when needed."""
@@ -296,7 +303,7 @@ class _New:
         except _STOPPING:
             raise
         except FanvueError as error:
-            if error.transient:
+            if error.transient or isinstance(error, PermissionDeniedError):
                 self._is_complete = False
             else:  # it would fail again, until something new is said in the chat
                 await self._positions.set_failure(chat, since)

@@ -6,6 +6,7 @@ import asyncio
 from hashlib import sha256
 from itertools import count
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import attrs
 import pytest
@@ -445,6 +446,21 @@ async def test_what_was_unknown_stays_so_when_its_repetition_is_postponed(
     assert await run([1], work, store, repeat_unknown=True) == {1: "unknown"}
     assert await run([1], work, store) == {}
     assert await run([1], work, store, repeat_unknown=True) == {1: "done"}
+
+
+async def test_items_without_a_lasting_text_need_a_key(store: MemoryStore) -> None:
+    """What a chat looks like as text changes with it, and it would be handled again."""
+
+    async def call(item: object) -> None:
+        assert isinstance(item, UUID)
+
+    async def handled(*items: object) -> list[str]:
+        each = bulk.each(items, call, store=store, name=NAME)
+        return [done.outcome async for done in each]
+
+    assert await handled(UUID(int=1)) == ["done"]
+    with pytest.raises(InvalidArgumentError, match="key must say what identifies a Work"):
+        await handled(Work())
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -256,13 +256,23 @@ async def test_without_a_hook_it_is_logged(
 
 
 async def test_what_all_chats_would_meet_is_raised(fake: FakeFanvue, inbox: Inbox) -> None:
-    """A missing scope ends the look."""
-    (anna,) = fans(fake, 1)
+    """A missing scope ends the look; the 403 of one chat is its own, and tried again."""
+    anna, bob = fans(fake, 2)
     fake.chats.receive(anna, "anna")
-    fake.reply(403, json={"error": "no"}, on="GET /chats/{userUuid}/messages")
+    fake.chats.receive(bob, "bob")
+    fake.reply(403, json={"error": "no"}, on="GET /chats")
     with pytest.raises(PermissionDeniedError):
         await texts(inbox)
+    fake.reply(403, json={"error": "no"}, on="GET /chats/{userUuid}/messages")
     assert await texts(inbox) == ["anna"]
+    assert await texts(inbox) == ["bob"]
+
+
+@pytest.mark.parametrize("message", [None, "x", 5])
+async def test_what_is_no_message_is_not_noted(inbox: Inbox, message: Any) -> None:
+    """A webhook may come without its message's UUID; that is no message handled."""
+    with pytest.raises(InvalidArgumentError, match="message_uuid"):
+        await inbox.note(message)
 
 
 async def test_creators_and_accounts_have_inboxes_of_their_own(
