@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from hashlib import sha256
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import attrs
@@ -451,16 +451,17 @@ async def test_what_was_unknown_stays_so_when_its_repetition_is_postponed(
 async def test_items_without_a_lasting_text_need_a_key(store: MemoryStore) -> None:
     """What a chat looks like as text changes with it, and it would be handled again."""
 
-    async def call(item: object) -> None:
-        assert isinstance(item, UUID)
+    async def call(_: object) -> None:
+        pass
 
-    async def handled(*items: object) -> list[str]:
-        each = bulk.each(items, call, store=store, name=NAME)
+    async def handled(item: object, **options: Any) -> list[str]:
+        each = bulk.each([item], call, store=store, name=NAME, **options)
         return [done.outcome async for done in each]
 
     assert await handled(UUID(int=1)) == ["done"]
     with pytest.raises(InvalidArgumentError, match="key must say what identifies a Work"):
         await handled(Work())
+    assert await handled(Work(), key=lambda _: "work") == ["done"]
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from fanvue_async import FanvueClient, InvalidArgumentError, PermissionDeniedError, StoreError
+from fanvue_async import (
+    AuthenticationError,
+    FanvueClient,
+    InvalidArgumentError,
+    PermissionDeniedError,
+    StoreError,
+)
 from fanvue_async.inbox import Inbox
 from fanvue_async.stores import MemoryStore
 
@@ -262,6 +268,9 @@ async def test_what_all_chats_would_meet_is_raised(fake: FakeFanvue, inbox: Inbo
     fake.chats.receive(bob, "bob")
     fake.reply(403, json={"error": "no"}, on="GET /chats")
     with pytest.raises(PermissionDeniedError):
+        await texts(inbox)
+    fake.reply(401, json={"error": "no"}, on="GET /chats/{userUuid}/messages")
+    with pytest.raises(AuthenticationError):
         await texts(inbox)
     fake.reply(403, json={"error": "no"}, on="GET /chats/{userUuid}/messages")
     assert await texts(inbox) == ["anna"]
