@@ -39,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         running = given.run(given)
         if asyncio.iscoroutine(running):
             asyncio.run(running)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has read enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
     except (FanvueError, OSError, ValueError) as error:
         words = str(error)
     except KeyboardInterrupt:
@@ -271,7 +275,8 @@ async def _app(given: argparse.Namespace, redirect_uri: str) -> AsyncGenerator[O
 
     missing = [name for name in (CLIENT_ID, CLIENT_SECRET) if not os.environ.get(name)]
     if missing:
-        raise ConfigurationError(f"set {' and '.join(missing)}, as Fanvue shows them")
+        words = f"set {' and '.join(missing)}, as Fanvue shows them"
+        raise ConfigurationError(f"{words}, or {ACCESS_TOKEN} to call without signing in")
     async with (
         SQLiteStore(given.store) as store,
         OAuthApp(

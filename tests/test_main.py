@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import runpy
 import signal
 import socket
@@ -225,6 +226,15 @@ async def test_an_application_must_be_named(
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     assert await _run("login", "--paste") == 1
     assert "https://auth.fanvue.com/oauth2/auth?" in capsys.readouterr().out
+
+
+def test_who_reads_no_further_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in ``fanvue operations | head -1``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        main(["operations"])
 
 
 def test_operations(capsys: pytest.CaptureFixture[str]) -> None:

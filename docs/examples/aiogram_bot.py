@@ -2,7 +2,7 @@
 
 Install and run::
 
-    pip install fanvue-async aiogram
+    pip install /path/to/the/clone aiogram
     export FANVUE_ACCESS_TOKEN=… TELEGRAM_TOKEN=… OPERATORS="<Telegram user id> …"
     python aiogram_bot.py
 

@@ -2,7 +2,7 @@
 
 Install and run::
 
-    pip install fanvue-async
+    pip install /path/to/the/clone
     FANVUE_ACCESS_TOKEN=… python aiohttp_app.py
 
     curl -X POST localhost:8080/chats/3fa85f64-5717-4562-b3fc-2c963f66afa6

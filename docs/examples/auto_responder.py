@@ -2,13 +2,13 @@
 
 Install and run::
 
-    pip install fanvue-async
+    pip install /path/to/the/clone
     export FANVUE_ACCESS_TOKEN=… FANVUE_WEBHOOK_SECRET=…
     python auto_responder.py
 
 Register ``https://<your host>/webhooks/fanvue`` for the event "message received". Messages come by
 webhook; once a minute the inbox is read for those whose delivery was lost. To try it without the
-real API, set FANVUE_BASE_URL to a server on this machine.
+real API, set FANVUE_BASE_URL to a server on this machine; PORT is 8080 unless set.
 """
 
 import asyncio

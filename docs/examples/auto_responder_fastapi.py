@@ -2,7 +2,7 @@
 
 Install and run, beside ``auto_responder.py``::
 
-    pip install fanvue-async fastapi uvicorn
+    pip install /path/to/the/clone fastapi uvicorn
     export FANVUE_ACCESS_TOKEN=… FANVUE_WEBHOOK_SECRET=…
     uvicorn auto_responder_fastapi:app --workers 4
 """

@@ -2,7 +2,7 @@
 
 Install and run, with as many workers as you like::
 
-    pip install fanvue-async fastapi uvicorn
+    pip install /path/to/the/clone fastapi uvicorn
     export FANVUE_CLIENT_ID=… FANVUE_CLIENT_SECRET=…
     export FANVUE_REDIRECT_URI=http://localhost:8000/callback  # as it is registered
     uvicorn connect_app:app --workers 4 --no-access-log

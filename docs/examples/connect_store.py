@@ -13,7 +13,7 @@ async def open_store() -> AsyncGenerator[Store]:
     """Open what FANVUE_STORE names: the path of a file, or the URL of a Redis."""
     where = os.environ.get("FANVUE_STORE", "fanvue.db")
     if where.startswith(("redis://", "rediss://", "unix://")):
-        from redis.asyncio import Redis  # noqa: PLC0415 - pip install fanvue-async[redis]
+        from redis.asyncio import Redis  # noqa: PLC0415 - pip install "/path/to/the/clone[redis]"
 
         from fanvue_async.stores import RedisStore  # noqa: PLC0415 - likewise
 

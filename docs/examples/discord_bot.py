@@ -2,14 +2,14 @@
 
 Install and run::
 
-    pip install fanvue-async discord.py
+    pip install /path/to/the/clone discord.py
     export FANVUE_ACCESS_TOKEN=… FANVUE_WEBHOOK_SECRET=…
     export DISCORD_TOKEN=… DISCORD_CHANNEL="<channel id>" OPERATORS="<Discord user id> …"
     python discord_bot.py
 
 Register ``https://<your host>/webhooks/fanvue`` for payments. In Discord, write
 ``/chat 3fa85f64-5717-4562-b3fc-2c963f66afa6``. To try it without the real APIs,
-set FANVUE_BASE_URL and DISCORD_URL to servers on this machine.
+set FANVUE_BASE_URL and DISCORD_URL to servers on this machine; PORT is 8080 unless set.
 """
 
 import asyncio

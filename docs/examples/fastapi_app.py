@@ -2,7 +2,7 @@
 
 Install and run::
 
-    pip install fanvue-async fastapi uvicorn
+    pip install /path/to/the/clone fastapi uvicorn
     export CREATOR_TOKENS='{"anna": "<the access token of Anna>"}'
     uvicorn fastapi_app:app
 

@@ -2,7 +2,7 @@
 
 Install::
 
-    pip install fanvue-async asyncpg
+    pip install /path/to/the/clone asyncpg
 
 Use it wherever the package takes a store::
 

@@ -2,7 +2,7 @@
 
 Install and run::
 
-    pip install fanvue-async rich
+    pip install /path/to/the/clone rich
     FANVUE_ACCESS_TOKEN=… python scheduler.py content/
 
 ``content/schedule.csv`` has a header and a line per post; price and audience may be left out::

@@ -2,7 +2,7 @@
 
 Install, start workers, and hand them a list of user UUIDs, one a line::
 
-    pip install "fanvue-async[redis]" taskiq taskiq-redis
+    pip install "/path/to/the/clone[redis]" taskiq taskiq-redis
     export FANVUE_ACCESS_TOKEN=… REDIS_URL=redis://localhost
     taskiq worker taskiq_workers:broker --workers 4
     python taskiq_workers.py users.txt 4

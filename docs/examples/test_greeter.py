@@ -2,7 +2,7 @@
 
 Install and run::
 
-    pip install fanvue-async pytest pytest-asyncio
+    pip install /path/to/the/clone pytest pytest-asyncio
     pytest -p fanvue_async.pytest_plugin test_greeter.py
 
 Usually the plugin is named in the ``conftest.py`` beside the ``pytest.ini`` instead.

@@ -2,7 +2,7 @@
 
 Install and run::
 
-    pip install fanvue-async opentelemetry-sdk opentelemetry-instrumentation-aiohttp-client
+    pip install /path/to/the/clone opentelemetry-sdk opentelemetry-instrumentation-aiohttp-client
     FANVUE_ACCESS_TOKEN=… python tracing.py 3fa85f64-5717-4562-b3fc-2c963f66afa6
 
 It prints the spans; replace ConsoleSpanExporter by your own exporter. To try it without the real

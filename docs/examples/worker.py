@@ -2,7 +2,7 @@
 
 Install and run::
 
-    pip install fanvue-async rich
+    pip install /path/to/the/clone rich
     FANVUE_ACCESS_TOKEN=… python worker.py users.txt
 
 ``users.txt`` holds one user UUID a line, or is a CSV file with a column ``user_uuid``. What became
