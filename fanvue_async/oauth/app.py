@@ -137,7 +137,7 @@ class OAuthApp:
         """Finish a sign-in: check its callback, exchange the code, and store the grant.
 
         A cancelled caller ends nothing: the exchange goes on and its grant is stored. A callback
-        that is handled a second time gives the same account.
+        that is handled a second time, within 30 days, gives the same account.
 
         Args:
             sign_in: what `sign_in` returned.

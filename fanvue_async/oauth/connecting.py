@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from fanvue_async.oauth.sign_in import SignIn
     from fanvue_async.stores import Store
 
-_HOUR = 3_600.0
-_DAY = 24 * _HOUR
+_DAY = 86_400.0
+_REMEMBERED = 30 * _DAY  # long after any server has forgotten the code
 
 
 class Connecting:
@@ -49,8 +49,8 @@ class Connecting:
     async def finish(self, sign_in: SignIn, code: Secret, account: str | None) -> str:
         """Store the grant of a code under ``account``, else under the creator's UUID."""
         used, unnamed = self._keys.code(sign_in.state), self._keys.unnamed(sign_in.state)
-        # A code that is used twice ends its grant, and browsers load a page again.
-        begun = await self._store.put(used, dump({}), version=ABSENT, expires_in=_HOUR)
+        # A code used twice ends its grant (RFC 6749, 4.1.2), and browsers load a page again.
+        begun = await self._store.put(used, dump({}), version=ABSENT, expires_in=_REMEMBERED)
         if begun is not None:
             grant = await self._exchange(sign_in, code, used)
             await self._keep(unnamed, grant, expires_in=_DAY)
@@ -67,7 +67,7 @@ class Connecting:
         if (earlier := await self._store.get(key)) is not None:
             grant = attrs.evolve(grant, generation=read(earlier).generation + 1)
         await self._keep(key, grant)
-        await self._store.put(used, dump({"account": name}), expires_in=_HOUR)
+        await self._store.put(used, dump({"account": name}), expires_in=_REMEMBERED)
         await self._store.delete(unnamed)
         return name
 
