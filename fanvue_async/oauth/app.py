@@ -153,6 +153,7 @@ class OAuthApp:
             TokenError: the authorization server failed. Let the creator sign in again.
             ConfigurationError: client id or secret is refused, or the name cannot work.
             StoreError: the store failed.
+            ClientStateError: the app is closed.
             FanvueError: the API did not tell the creator's UUID; call it again.
 
         """
@@ -163,7 +164,7 @@ class OAuthApp:
             account = sign_in.account
         if account is not None:
             checked_account(account)
-        self._client._session.terms.pool.start()  # noqa: SLF001 - of this package
+        self._start()
         return str(await self._finished(lambda: self._connect(sign_in, code, account)))
 
     async def _connect(self, sign_in: SignIn, code: Secret, account: str | None) -> str:
@@ -197,9 +198,11 @@ class OAuthApp:
 
         Raises:
             StoreError: the store failed.
+            ClientStateError: the app is closed; nothing was forgotten.
 
         """
         checked_account(account)
+        self._start()
         return bool(await self._finished(lambda: self._disconnect(account)))
 
     async def _disconnect(self, account: str) -> bool:
@@ -233,6 +236,10 @@ class OAuthApp:
             await self._tasks.finish(self._renewals.pace.attempt + 5.0)
         finally:
             await self._client.aclose()
+
+    def _start(self) -> None:
+        """Refuse to go on after `aclose`, or in another loop or process."""
+        self._client._session.terms.pool.start()  # noqa: SLF001 - of this package
 
     async def _finished(self, work: Callable[[], Awaitable[object]]) -> object:
         """Await what goes on if the caller is cancelled."""

@@ -26,4 +26,4 @@ class Hook:
         except BaseException:  # noqa: BLE001 - not ours, and the account's state is stored already
             if not self._failure_told:
                 self._failure_told = True
-                _logger.exception("on_sign_in_required failed; it is told once")
+                _logger.exception("on_sign_in_required failed; it is logged once")

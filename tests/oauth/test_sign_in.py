@@ -481,11 +481,15 @@ async def test_a_closed_app(world: World) -> None:
     await app.aclose()
     await app.aclose()
 
-    for call in (token.get_token, lambda: app.connect(sign_in, callback)):
+    for call in (
+        token.get_token(),
+        token.invalidate("any"),
+        app.connect(sign_in, callback),
+        app.disconnect("anna"),
+    ):
         with pytest.raises(ClientStateError):
-            await call()
-    with pytest.raises(ClientStateError):
-        await token.invalidate("any")
+            await call
+    assert [account async for account in app.accounts()] == ["anna"]
 
 
 def _check_no_secrets(error: FanvueError, sign_in: SignIn, callback: str) -> None:
