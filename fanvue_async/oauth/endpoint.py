@@ -67,8 +67,6 @@ class Refusal:
     description: str | None
     words: str
     """What to tell the user: nothing of the request or of a body."""
-    is_unknown: bool
-    """Whether the endpoint may have used what it was sent."""
     retry_after: float | None = None
 
 
@@ -95,8 +93,7 @@ class Endpoint:
             return outcome
         pair = _pair(outcome)
         if pair is None:
-            words = "the authorization server sent no token"
-            return Refusal(None, None, words, is_unknown=True)
+            return Refusal(None, None, "the authorization server sent no token")
         return pair
 
     async def revoke(self, token: Secret) -> Refusal | None:
@@ -129,19 +126,13 @@ class Endpoint:
             words = f"{type(failure).__name__}: {failure.message}"
             if failure.cause:
                 words += f" ({failure.cause})"
-            return Refusal(None, None, words, is_unknown=failure.maybe_processed)
+            return Refusal(None, None, words)
         document = wire.fields_of(failure.body)
         error, description = (
             _hide(document.get(key), secrets) for key in ("error", "error_description")
         )
         words = f"{failure.status}" + "".join(f" {text}" for text in (error, description) if text)
-        return Refusal(
-            error,
-            description,
-            words,
-            is_unknown=failure.maybe_processed,
-            retry_after=failure.retry_after,
-        )
+        return Refusal(error, description, words, retry_after=failure.retry_after)
 
 
 _SECRET_FIELDS = frozenset({"code", "code_verifier", "refresh_token", "token"})

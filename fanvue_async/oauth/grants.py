@@ -27,8 +27,6 @@ class Grant:
     """When it was issued, by the wall clock of the process that got it."""
     expires_in: float
     scope: str | None = None
-    first_used_at: float | None = None
-    """When the refresh token was sent first; set before it is sent."""
     refused: bool = False
     """Whether the API has answered the access token with 401."""
     ended: bool = False
@@ -54,7 +52,7 @@ NOTHING = Grant(access_token="", refresh_token=None, generation=0, issued_at=0.0
 
 
 def read(entry: Entry) -> Grant:
-    """Read a grant of the store, also one of a later release with more fields.
+    """Read a grant of the store, also one of another release with more fields.
 
     Raises:
         StoreError: the entry is none of ours, or of a newer release.

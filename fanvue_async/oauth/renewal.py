@@ -1,9 +1,9 @@
 """One exchange at a time over all processes on a store, and nothing lost by the way.
 
-The rules: the refresh token's first use is noted before it is sent, the new pair is stored before
-it is used, and what is stored goes by the version that was read (compare and set). The lease of an
-exchange is not renewed; with one attempt it is shorter than the 30 seconds in which Fanvue takes a
-refresh token again, so that whoever comes after a crash can repeat the exchange.
+The rules: the new pair is stored before it is used, and what is stored goes by the version that was
+read (compare and set). The lease of an exchange is not renewed; with one attempt it is shorter than
+the 30 seconds in which Fanvue takes a refresh token again, so that whoever comes after a crash can
+repeat the exchange.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 CLIENT_ERRORS = frozenset({"invalid_client", "unauthorized_client"})
 """Errors that are about the application, not about one grant."""
 _ATTEMPTS = 3
-_USELESS = Refusal(
-    None, None, "the authorization server sent no token that can be used", is_unknown=False
-)
+_USELESS = Refusal(None, None, "the authorization server sent no token that can be used")
 
 
 @attrs.frozen
@@ -77,8 +75,9 @@ class Held:
         usable = bool(grant.access_token) and not grant.refused
         now = pace.clock()
         self.expires_at: float = now + usable_for if usable else now
+        ageing = min(300.0, life / 10) if grant.refresh_token is not None else 0.0
         # Not at the same moment in all processes.
-        self.ages_at: float = self.expires_at - min(300.0, life / 10) * (0.5 + 0.5 * pace.random())
+        self.ages_at: float = self.expires_at - ageing * (0.5 + 0.5 * pace.random())
 
     def __repr__(self) -> str:
         return f"<Held of generation {self.grant.generation}>"
@@ -189,14 +188,10 @@ class Renewals:
         if grant.refresh_token is None:
             await self._end(account, claim, grant)
             return None
-        if grant.first_used_at is None:
-            grant = attrs.evolve(grant, first_used_at=self.pace.wall())
-            if not await claim.write(grant.dump()):
-                return None
         if claim.lease.remaining < self.pace.attempt:
             return None  # the store was slow: a crash now would be found out too late
         outcome = await self._endpoint.exchange(
-            {"grant_type": "refresh_token", "refresh_token": grant.refresh_token or ""}
+            {"grant_type": "refresh_token", "refresh_token": grant.refresh_token}
         )
         if not isinstance(outcome, Refusal):
             return await self._keep(account, claim, grant.followed_by(outcome, self.pace.wall()))
