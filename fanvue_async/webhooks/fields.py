@@ -36,9 +36,14 @@ def refuse(name: str, expected: str, value: object) -> NoReturn:
 def text(data: Document, name: str) -> str | None:
     """Read a text."""
     value = data.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    return refuse(name, "text", value)
+    if isinstance(value, str):
+        return _unicode(value)
+    return None if value is None else refuse(name, "text", value)
+
+
+def _unicode(value: str) -> str:
+    """Replace lone surrogates, which cannot be written again, by U+FFFD."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def flag(data: Document, name: str) -> bool | None:
@@ -101,7 +106,7 @@ def texts(data: Document, name: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         return refuse(name, "a list", value)
     return tuple(
-        item if isinstance(item, str) else refuse(name, "a list of texts", item)
+        _unicode(item) if isinstance(item, str) else refuse(name, "a list of texts", item)
         for item in cast("list[object]", value)
     )
 
@@ -132,7 +137,7 @@ def identity(data: Document, name: str) -> str | None:
     found = document(value)
     if found is not None:
         return text(found, "uuid") or text(found, "id")
-    return value if isinstance(value, str) else None
+    return text(data, name) if isinstance(value, str) else None
 
 
 def checkout_link(data: Document, name: str) -> CheckoutLink | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fanvue_async.webhooks.fields import mapping, record, text
+from fanvue_async.webhooks.fields import mapping, record
 
 if TYPE_CHECKING:
     from fanvue_async.webhooks.fields import Document
@@ -121,5 +121,5 @@ def _sender(document: Document) -> object:
 
 
 def _by_uuid(document: Document, name: str) -> Document | None:
-    uuid = text(document, name)
+    uuid = document.get(name)
     return None if uuid is None else {"uuid": uuid}

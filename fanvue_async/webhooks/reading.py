@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fanvue_async.webhooks.fields import Document
 
 Arguments: TypeAlias = dict[str, Any]
+Reader: TypeAlias = Callable[["Document"], Arguments]
 
 
 def parse(body: bytes, *, type: str | None = None) -> events.Event:  # noqa: A002 - Fanvue's word
@@ -48,7 +49,8 @@ def parse(body: bytes, *, type: str | None = None) -> events.Event:  # noqa: A00
 
     Raises:
         MalformedEventError: the body is no JSON object, or a field is not of the type that Fanvue
-            documents. Nothing of the body is in the error.
+            documents. Nothing of the body is in the error. Where Fanvue documents no fields, one
+            of an unexpected type is None.
 
     """
     try:
@@ -68,17 +70,32 @@ def _event(body: bytes, told: str | None) -> events.Event:
         data = flat.data_of(kind, facts)
     else:
         data = mapping(received, "data")
-    cls, read = _KNOWN.get(kind, (events.UnknownEvent, _nothing))
-    if not data and read is not _nothing:
+    strict = kind in _DOCUMENTED
+    cls, read = _DOCUMENTED.get(kind) or _GUESSED.get(kind, (events.UnknownEvent, _nothing))
+    if strict and not data:
         refuse("data", "an object", received.get("data"))
+    if not strict:
+        data = _readable(data, read)
     return cls(
         type=kind,
         id=_id(received, body),
-        created_at=_created_at((received, facts, data), strict=read is not _nothing),
+        created_at=_created_at((received, facts, data), strict=strict),
         creator_uuid=identity(data, "creator"),
         data=received,
         **read(data),
     )
+
+
+def _readable(data: Document, read: Reader) -> Document:
+    """Leave out the fields that cannot be read, of an event whose fields nobody has documented."""
+    readable: Document = {}
+    for name, value in data.items():
+        with suppress(MalformedEventError):
+            alone = {name: value}
+            identity(alone, "creator")
+            read(alone)
+            readable[name] = value
+    return readable
 
 
 def _document(body: bytes) -> Document:
@@ -115,7 +132,7 @@ def _created_at(places: tuple[Document, Document, Document], *, strict: bool) ->
     except MalformedEventError:
         if strict:
             raise
-        return None  # an unknown event is never an error
+        return None
 
 
 def _nothing(data: Document) -> Arguments:
@@ -153,11 +170,15 @@ def _fan(data: Document) -> EventUser | None:
     return user(data, "sender") if fan is None and _role(data) is None else fan
 
 
+def _by_fan(data: Document) -> Arguments:
+    return _message(data) | {"sender": _fan(data), "recipient": _creator(data)}
+
+
 def _received(data: Document) -> Arguments:
-    sender = _fan(data)
-    if sender is None:
+    arguments = _by_fan(data)
+    if arguments["sender"] is None:
         refuse("sender", "an object", None)
-    return _message(data) | {"sender": sender, "recipient": _creator(data)}
+    return arguments
 
 
 def _sent(data: Document) -> Arguments:
@@ -165,7 +186,7 @@ def _sent(data: Document) -> Arguments:
 
 
 def _deleted(data: Document) -> Arguments:
-    arguments = _received(data) if _role(data) == "fan" else _sent(data)
+    arguments = _by_fan(data) if _role(data) == "fan" else _sent(data)
     return arguments | {"deleted_at": time(data, "deleted_at")}
 
 
@@ -290,14 +311,12 @@ def _payout(data: Document) -> Arguments:
     return _money(data) | {"payout_id": text(data, "id")}
 
 
-_KNOWN: dict[str, tuple[type[events.Event], Callable[[Document], Arguments]]] = {
+_DOCUMENTED: dict[str, tuple[type[events.Event], Reader]] = {
     "message.received": (events.MessageReceived, _received),
     "message.read": (events.MessageRead, _read),
-    "follow.new": (events.FollowCreated, _follow),
     "subscription.new": (events.SubscriptionActivated, _subscription),
     "purchase.new": (events.PaymentSucceeded, _payment),
     "tip.new": (events.PaymentSucceeded, _payment),
-    "creator.logout": (events.CreatorLoggedOut, _nothing),
     "creator.follow.created": (events.FollowCreated, _follow),
     "creator.message.received": (events.MessageReceived, _received),
     "creator.message.sent": (events.MessageSent, _sent),
@@ -326,10 +345,14 @@ _KNOWN: dict[str, tuple[type[events.Event], Callable[[Document], Arguments]]] = 
         _subscription,
     ),
     "checkout_link.refund.created": (events.RefundCreated, _refund),
-    "checkout_link.dispute.flagged": (events.DisputeFlagged, _dispute),
-    "checkout_link.dispute.created": (events.DisputeCreated, _dispute),
     "checkout_link.installment.paid": (events.InstallmentPaid, _installment),
     "checkout_link.installment.failed": (events.InstallmentFailed, _installment),
+}
+_GUESSED: dict[str, tuple[type[events.Event], Reader]] = {
+    "follow.new": (events.FollowCreated, _follow),
+    "creator.logout": (events.CreatorLoggedOut, _nothing),
+    "checkout_link.dispute.flagged": (events.DisputeFlagged, _dispute),
+    "checkout_link.dispute.created": (events.DisputeCreated, _dispute),
     "checkout_link.plan.completed": (events.PlanCompleted, _plan),
     "payout.paid": (events.PayoutPaid, _payout),
     "app.payment.succeeded": (events.PaymentSucceeded, _payment),
@@ -338,3 +361,4 @@ _KNOWN: dict[str, tuple[type[events.Event], Callable[[Document], Arguments]]] = 
     "app.subscription.renewed": (events.SubscriptionRenewed, _subscription),
     "app.subscription.deactivated": (events.SubscriptionDeactivated, _subscription),
 }
+"""Types that are documented and whose fields are not: they are read by analogy."""

@@ -224,6 +224,49 @@ def test_an_event_without_its_essence_is_malformed(kind: Any, data: Any, sentenc
     assert str(caught.value) == sentence
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "read"),
+    [
+        (
+            "checkout_link.dispute.flagged",
+            {"id": "d-1", "amount": {"cents": 1}, "currency": "USD", "purchaser": {"uuid": FAN}},
+            {"dispute_id": "d-1", "amount": None, "currency": "USD", "payer": FAN},
+        ),
+        ("payout.paid", {"id": "p-1", "amount": 12.5}, {"payout_id": "p-1", "amount": None}),
+        ("checkout_link.plan.completed", [1], {"plan_id": None}),
+        (
+            "app.payment.succeeded",
+            {"purchase_reference": "appotp_1", "purchaser": {"email": "a@x.test"}, "gross": 999},
+            {"purchase_reference": "appotp_1", "payer": None, "amount": 999},
+        ),
+        (
+            "follow.new",
+            {"recipientUuid": 5, "sender": {"uuid": FAN}},
+            {"creator_uuid": None, "follower": FAN},
+        ),
+        ("creator.new", {"creator": {"uuid": 5}}, {"creator_uuid": None}),
+        ("creator.message.deleted", {"uuid": "m", "sender": "fan"}, {"sender": None}),
+    ],
+)
+def test_what_is_documented_nowhere_makes_no_event_malformed(
+    kind: str, data: Any, read: dict[str, Any]
+) -> None:
+    """A field that is only guessed is None if it is of another type; the others are read."""
+    event = parse(encoded(envelope(kind, data)))
+
+    assert {name: plain(getattr(event, name)) for name in read} == read
+    assert event.data["data"] == data
+
+
+def test_half_an_emoji_is_replaced() -> None:
+    """Any text can be printed and stored, as what the API returns can be."""
+    data = {"fan": {"uuid": FAN}, "text": "Hi \ud83d", "media_uuids": ["\ud83d", "a"]}
+    event = parse(encoded(envelope("creator.message.received", data)))
+
+    assert isinstance(event, MessageReceived)
+    assert (event.text, event.media_uuids) == ("Hi \ufffd", ("\ufffd", "a"))
+
+
 def test_a_body_over_the_limit_is_not_read() -> None:
     """`parse` alone refuses it, too."""
     with pytest.raises(MalformedEventError, match="longer than 1 MiB"):
