@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from fanvue_async.stores import Store
 
 KEPT = 30 * 86_400.0
-"""Seconds that a mark stays: senders repeat a delivery for days."""
-
+"""Seconds that a mark and a delivery stay: senders repeat a delivery for days."""
 
 _PAUSE = 0.05  # seconds until the store is asked again to note how an event ended
 _ID_LENGTH = 200
@@ -41,11 +41,18 @@ class Delivery:
     """What the handler was told of its type."""
     attempts: int = 0
     """How often the callback raised."""
+    accepted_at: float = attrs.field(factory=time.time)
+    """When it was accepted, by the wall clock of the process that did."""
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that it is still kept; 1.0 at least, for a store takes no less than some."""
+        return min(max(1.0, self.accepted_at + KEPT - time.time()), KEPT)
 
     def dumped(self) -> bytes:
         """Return what the store keeps."""
-        body = base64.b64encode(self.body).decode()
-        return dump({"body": body, "type": self.type, "attempts": self.attempts})
+        fields = attrs.asdict(self)
+        return dump(fields | {"body": base64.b64encode(self.body).decode()})
 
     @classmethod
     def loaded(cls, value: bytes) -> Delivery:
@@ -56,8 +63,12 @@ class Delivery:
 
         """
         fields = load(value)
-        body = base64.b64decode(fields["body"])
-        return cls(body=body, type=fields["type"], attempts=fields["attempts"])
+        return cls(
+            body=base64.b64decode(fields["body"]),
+            type=fields["type"],
+            attempts=fields["attempts"],
+            accepted_at=fields.get("accepted_at", time.time()),
+        )
 
 
 class Work:
@@ -76,7 +87,7 @@ class Work:
 
     async def keep(self, delivery: Delivery) -> None:
         """Store the delivery: from now on it may be acknowledged."""
-        await self._store.put(self._stored, delivery.dumped(), expires_in=KEPT)
+        await self._store.put(self._stored, delivery.dumped(), expires_in=delivery.remaining)
 
     async def is_paused(self) -> bool:
         """Whether the event waits for its next attempt."""
@@ -96,7 +107,7 @@ class Work:
         self.claim.lease.leave()  # whoever comes sees the mark before the lease
 
     async def postpone(self, delivery: Delivery, seconds: float) -> None:
-        """Leave the delivery for a later attempt, the later the more have failed."""
+        """Leave the delivery for a later attempt in its 30 days, the later the more have failed."""
         pause = min(seconds * 2.0 ** min(delivery.attempts, 20), _LONGEST_PAUSE)
         await self._store.put(self._paused, b"{}", expires_in=pause)
         await self.keep(attrs.evolve(delivery, attempts=delivery.attempts + 1))

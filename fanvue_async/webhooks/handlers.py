@@ -1,4 +1,4 @@
-"""Addresses that answer deliveries, for aiohttp.web and for any ASGI server."""
+"""Addresses that receive deliveries, for aiohttp.web and for any ASGI server."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _OK, _BAD, _UNAUTHORIZED, _METHOD, _TOO_LARGE, _UNAVAILABLE = 200, 400, 401, 405
 
 
 @attrs.frozen
-class Answer:
-    """What a request is answered."""
+class Response:
+    """The response to a request."""
 
     status: int
     text: str = ""
@@ -46,7 +46,7 @@ class Answer:
 
 @attrs.frozen
 class Endpoint:
-    """What an address answers, in any framework."""
+    """What an address does with a request, in any framework."""
 
     open: Opener
     """Verifies a delivery and reads its event, or raises a `WebhookError`."""
@@ -54,16 +54,18 @@ class Endpoint:
     told: str | None
     probe: bool
 
-    async def answer(self, method: str, headers: Headers, chunks: AsyncIterator[bytes]) -> Answer:
-        """Answer a request whose body comes in chunks."""
+    async def respond(
+        self, method: str, headers: Headers, chunks: AsyncIterator[bytes]
+    ) -> Response:
+        """Respond to a request whose body comes in chunks."""
         if method != "POST":
             allowed = self.probe and method in ("GET", "HEAD")
-            return Answer(_OK) if allowed else Answer(_METHOD, "deliveries are POST requests")
+            return Response(_OK) if allowed else Response(_METHOD, "deliveries are POST requests")
         body = bytearray()
         async for chunk in chunks:
             body += chunk
             if len(body) > MAX_BODY:
-                return Answer(_TOO_LARGE, "the body is longer than 1 MiB")
+                return Response(_TOO_LARGE, "the body is longer than 1 MiB")
         try:
             event = self.open(bytes(body), headers, self.told)
             await self.worker.accept(event, Delivery(bytes(body), self.told))
@@ -71,26 +73,33 @@ class Endpoint:
             return self._refusal(error)
         except (StoreError, ClientStateError) as error:
             _logger.warning("A webhook delivery was not accepted: %s", error)
-            return Answer(_UNAVAILABLE, "the delivery could not be stored")
-        return Answer(_OK)
+            return Response(_UNAVAILABLE, "the delivery could not be stored")
+        return Response(_OK)
 
-    def _refusal(self, error: WebhookError) -> Answer:
+    def _refusal(self, error: WebhookError) -> Response:
         if self.probe and isinstance(error, UnsignedWebhookError):
-            return Answer(_OK)
+            return Response(_OK)
         if isinstance(error, MalformedEventError):  # a signed one: somebody should look at it
             _logger.warning("A signed webhook delivery could not be read: %s", error)
-            return Answer(_BAD, error.message)
+            return Response(_BAD, error.message)
         in_progress = isinstance(error, EventInProgressError)
-        return Answer(_UNAVAILABLE if in_progress else _UNAUTHORIZED, error.message)
+        return Response(_UNAVAILABLE if in_progress else _UNAUTHORIZED, error.message)
 
     async def aiohttp(self, request: web.Request) -> web.Response:
-        """Answer a request of aiohttp.web."""
+        """Respond to a request of aiohttp.web."""
         from aiohttp import web  # noqa: PLC0415 - it costs most of the package's import
 
-        # Not request.read(): its own limit, of the application, is not ours.
-        chunks = request.content.iter_any()
-        answer = await self.answer(request.method, request.headers, chunks)
-        return web.Response(status=answer.status, text=answer.text)
+        response = await self.respond(request.method, request.headers, _content(request))
+        return web.Response(status=response.status, text=response.text)
+
+
+async def _content(request: web.Request) -> AsyncIterator[bytes]:
+    if request.content.at_eof():  # a middleware has read it, of which aiohttp keeps the bytes
+        yield await request.read()
+        return
+    # Not request.read(): its own limit, of the application, is not ours.
+    async for chunk in request.content.iter_any():
+        yield chunk
 
 
 class ASGIApp:
@@ -101,14 +110,14 @@ class ASGIApp:
         self._shut_down = shut_down
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one connection, as ASGI 3 says."""
+        """Serve one connection, as ASGI 3 says."""
         if scope["type"] == "http":
             chunks = _body(receive)
             try:
-                answer = await self._endpoint.answer(scope["method"], scope["headers"], chunks)
+                response = await self._endpoint.respond(scope["method"], scope["headers"], chunks)
             except _GoneError:
                 return
-            await _respond(send, answer)
+            await _respond(send, response)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
@@ -137,11 +146,11 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
         more = message.get("more_body", False)
 
 
-async def _respond(send: Send, answer: Answer) -> None:
-    content = answer.text.encode()
+async def _respond(send: Send, response: Response) -> None:
+    content = response.text.encode()
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", b"%d" % len(content)),
     ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -19,7 +19,15 @@ from fanvue_async.webhooks.deliveries import Deliveries
 from fanvue_async.webhooks.events import Event
 from fanvue_async.webhooks.handlers import ASGIApp, Endpoint
 from fanvue_async.webhooks.reading import parse
-from fanvue_async.webhooks.signature import TOLERANCE, Headers, Secrets, is_number, judge
+from fanvue_async.webhooks.signature import (
+    NO_TOLERANCE,
+    TOLERANCE,
+    Headers,
+    Secrets,
+    is_number,
+    is_tolerance,
+    judge,
+)
 from fanvue_async.webhooks.worker import Callback, Worker
 
 if TYPE_CHECKING:
@@ -65,8 +73,8 @@ class Webhooks:
         name: str = "webhooks",
     ) -> None:
         self._secrets = Secrets.of(secrets)
-        if tolerance is not None and not (is_number(tolerance) and tolerance >= 0):
-            raise ConfigurationError("tolerance must be seconds, at least 0, or None")
+        if not is_tolerance(tolerance):
+            raise ConfigurationError(NO_TOLERANCE)
         if not (is_number(lease) and 0 < lease <= 300):  # noqa: PLR2004 - as the stores see leases
             raise ConfigurationError("lease must be more than 0 seconds and at most 300")
         if not isinstance(name, str) or not name:
@@ -86,8 +94,8 @@ class Webhooks:
     ) -> AsyncGenerator[Event | None]:
         """Verify a delivery, claim its event, and give it to the block; None if it was handled.
 
-        The event counts as handled when the block ends, and is free again when it raises. Answer
-        200 behind the block, within 10 seconds, and anything else if it raised.
+        The event counts as handled when the block ends, and is free again when it raises. Respond
+        200 after the block, within 10 seconds, and anything else if it raised.
 
         Args:
             body: the raw bytes of the request body, at most 1 MiB.
@@ -98,7 +106,7 @@ class Webhooks:
         Raises:
             UnsignedWebhookError, BadSignatureError, StaleWebhookError: respond 401.
             MalformedEventError: respond 400.
-            EventInProgressError: another worker is handling the event, and may yet crash: answer
+            EventInProgressError: another worker is handling the event, and may yet crash: respond
                 503, so that it is delivered again.
             StoreError: the store failed: respond 503.
             ClientStateError: closed.
@@ -106,7 +114,7 @@ class Webhooks:
         """
         self._worker.check()
         event, error = self._read(body, headers, type, received_at)
-        del body, headers  # tracebacks that show locals shall not show them
+        del body, headers  # keeps them out of tracebacks with locals
         if error is not None:
             raise error
         assert event is not None
@@ -139,8 +147,9 @@ class Webhooks:
                 after a lease, then after twice as long, up to an hour, for 30 days. One for each
                 `Webhooks`.
             type: what the events at this address are, if their bodies do not say so.
-            accept_unsigned_probe: respond 200 to a request without a signature, with no event, and
-                GET as well, as Fanvue asks for while an address is registered.
+            accept_unsigned_probe: respond 200 to a request without a signature, with no event, as
+                Fanvue asks for while an address is registered; and to GET, for which the route
+                has to be ``add_route("*", …)``.
 
         Raises:
             ConfigurationError: ``callback`` cannot be called, or is not the first one.

@@ -28,6 +28,7 @@ Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes
 
 HEADER = "X-Fanvue-Signature"
 TOLERANCE = 300.0
+NO_TOLERANCE = "tolerance must be seconds, at least 0, or None"
 MAX_BODY = 1024 * 1024
 
 _NAME = HEADER.lower().encode()
@@ -96,7 +97,7 @@ def verify(
     """
     error = judge(body, headers, Secrets.of(secrets), received_at, tolerance)
     if error is not None:
-        del body, headers, secrets  # tracebacks that show locals shall not show them
+        del body, headers, secrets  # keeps them out of tracebacks with locals
         raise error
 
 
@@ -110,7 +111,9 @@ def judge(
     """Return what is wrong with a delivery, or None."""
     if not isinstance(body, bytes | bytearray | memoryview):
         raise InvalidArgumentError("body must be the raw bytes of the request body")
-    now, allowed = moment(received_at), seconds(tolerance)
+    now = moment(received_at)
+    if not is_tolerance(tolerance):
+        raise InvalidArgumentError(NO_TOLERANCE)
     found = _signatures(headers)
     if not any(found):
         return UnsignedWebhookError(f"the delivery has no {HEADER} header")
@@ -120,8 +123,10 @@ def judge(
     signed_at, values = _parts(found[0]) if single else (None, [])
     if signed_at is None or not _matches(body, signed_at, values, secrets):
         return BadSignatureError("no signature of the delivery matches any secret")
-    if allowed is not None and abs(now - int(signed_at)) > allowed:
-        return StaleWebhookError(f"the delivery was not signed within {allowed:g} s of its receipt")
+    if tolerance is not None and abs(now - int(signed_at)) > tolerance:
+        return StaleWebhookError(
+            f"the delivery was not signed within {tolerance:g} s of its receipt"
+        )
     return None
 
 
@@ -143,11 +148,9 @@ def moment(received_at: datetime | float | None) -> float:
     return received_at
 
 
-def seconds(tolerance: float | None) -> float | None:
-    """Return the tolerance; refuse what is no number of seconds."""
-    if tolerance is not None and not (is_number(tolerance) and tolerance >= 0):
-        raise InvalidArgumentError("tolerance must be seconds, at least 0, or None")
-    return tolerance
+def is_tolerance(value: float | None) -> bool:
+    """Whether this is a number of seconds, or None for no bound."""
+    return value is None or (is_number(value) and value >= 0)
 
 
 def is_number(value: object) -> bool:

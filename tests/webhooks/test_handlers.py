@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +20,7 @@ from support.programs import until
 from fanvue_async import ClientStateError, ConfigurationError, StoreError
 from fanvue_async.stores import MemoryStore
 from fanvue_async.webhooks import PaymentSucceeded, Webhooks
+from fanvue_async.webhooks.deliveries import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
@@ -289,6 +291,44 @@ async def test_a_callback_that_fails_is_called_again(caplog: pytest.LogCaptureFi
     assert seen.begun == ["evt_1"] * 3
     assert caplog.text.count("The callback failed for webhook event evt_1") == 2
     assert [key async for key in store.keys("webhooks:event:")] == ["webhooks:event:evt_1"]
+
+
+async def test_a_callback_that_always_fails_is_called_for_thirty_days() -> None:
+    """They begin with the acceptance, and no failure begins them again."""
+    now = time.time()
+    store, seen = MemoryStore(_clock=lambda: now), Seen(failures=1)
+    delivery = Delivery(event(), None, accepted_at=now - 30 * 86_400 + 5)
+    await store.put("webhooks:delivery:evt_1", delivery.dumped())
+    async with made(store) as webhooks:
+        webhooks.asgi_app(seen)
+        await webhooks.resume()
+    assert await store.get("webhooks:delivery:evt_1") is not None
+
+    now += 5
+    assert seen.begun == ["evt_1"]
+    assert await store.get("webhooks:delivery:evt_1") is None
+
+
+@pytest.mark.parametrize(("size", "status"), [(0, 200), (MIB + 1, 413)])
+async def test_a_body_that_a_middleware_has_read(size: int, status: int) -> None:
+    """It is what aiohttp keeps of it that is verified."""
+    seen = Seen()
+
+    @web.middleware
+    async def reading(request: web.Request, handler: Any) -> web.StreamResponse:
+        await request.read()
+        return await handler(request)  # type: ignore[no-any-return] # aiohttp's own type
+
+    body = event().ljust(size)
+    async with made(MemoryStore()) as webhooks:
+        app = web.Application(middlewares=[reading], client_max_size=2 * MIB)
+        app.router.add_post("/", webhooks.aiohttp_handler(seen))
+        async with TestServer(app) as server, aiohttp.ClientSession() as session:
+            address, sent = server.make_url("/"), headers(body)
+            async with session.post(address, data=io.BytesIO(body), headers=sent) as response:
+                assert response.status == status
+
+    assert seen.ids == ["evt_1"] * (status == 200)
 
 
 async def test_a_plain_function_will_do() -> None:
