@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from types import EllipsisType
@@ -30,7 +31,7 @@ class Check:
         """Make the error of an argument that can't be sent."""
         return InvalidArgumentError(sentence, operation=self._operation)
 
-    def text(self, name: str, value: T, at_least: int, at_most: int) -> T:
+    def text(self, name: str, value: T, at_least: int, at_most: int = _MAX_TEXT) -> T:
         """Check the length of a text."""
         if value is None or isinstance(value, EllipsisType):
             return value
@@ -41,7 +42,7 @@ class Check:
                 f"{name} must have {at_least} to {at_most:,} characters, not {len(value):,}"
             )
         if not wire.is_unicode(value):
-            raise self.refuse(f"{name} holds half a character (a lone surrogate)")
+            raise self.refuse(f"{name} contains a lone surrogate")
         return value
 
     def required_text(self, name: str, value: str, at_most: int = _MAX_TEXT) -> str:
@@ -65,7 +66,7 @@ class Check:
 
     def whole(self, name: str, value: int, at_least: int, at_most: int) -> int:
         """Check the range of a number."""
-        if type(value) is int and at_least <= value <= at_most:
+        if is_whole(value, at_least, at_most):
             return value
         raise self.refuse(f"{name} must be an int, {at_least} to {at_most}")
 
@@ -75,7 +76,7 @@ class Check:
             return value
         if isinstance(value, float):
             raise self.refuse("price is in US cents and an int: $9.99 is 999")
-        if not isinstance(value, int) or isinstance(value, bool) or value < _MIN_PRICE:
+        if not is_whole(value, _MIN_PRICE, math.inf):
             raise self.refuse("price is in US cents, at least 300 ($3.00)")
         return value
 
@@ -124,7 +125,7 @@ class Check:
         if len(items) < at_least:
             raise self.refuse(f"{name} must have at least {at_least} UUID")
         if at_most is not None and len(items) > at_most:
-            raise self.refuse(f"{name} may have {at_most} UUIDs, not {len(items)}")
+            raise self.refuse(f"{name} may have at most {at_most} UUIDs, not {len(items)}")
         return [uuid_of(f"each of {name}", item, self._operation) for item in items]
 
     def several(self, name: str, values: Iterable[T]) -> list[T]:
@@ -132,6 +133,11 @@ class Check:
         if isinstance(values, str | bytes) or not isinstance(values, Iterable):
             raise self.refuse(f"{name} must be a list, not a {_kind(values)}")
         return list(values)
+
+
+def is_whole(value: object, at_least: float, at_most: float) -> bool:
+    """Whether this is an int, `Cents` included, in a range; bools are rejected."""
+    return isinstance(value, int) and not isinstance(value, bool) and at_least <= value <= at_most
 
 
 def _kind(value: object) -> str:

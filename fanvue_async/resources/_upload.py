@@ -17,6 +17,7 @@ from fanvue_async.engine.session import Session
 from fanvue_async.errors import InvalidArgumentError, ProtocolError, TransportError
 from fanvue_async.log import PASSING
 from fanvue_async.log import logger as _logger
+from fanvue_async.resources._check import is_whole
 
 if TYPE_CHECKING:
     from fanvue_async.engine.answers import Answer
@@ -92,10 +93,10 @@ class Parts:
     """
 
     def __init__(self, source: Source, part_size: int | None) -> None:
-        if part_size is not None and (
-            type(part_size) is not int or not _LEAST_PART <= part_size <= MAX_SIZE
-        ):
-            raise InvalidArgumentError("part_size must be an int, at least 5 MiB (5,242,880)")
+        if part_size is not None and not is_whole(part_size, _LEAST_PART, MAX_SIZE):
+            raise InvalidArgumentError(
+                f"part_size must be an int, 5 MiB ({_LEAST_PART:,}) to {MAX_SIZE:,} bytes"
+            )
         self._source = source
         self._part_size = part_size
         self._file: _File | None = None
@@ -187,7 +188,7 @@ class Parts:
 
     async def _next_of_stream(
         self, stream: AsyncIterator[bytes], part_size: int
-    ) -> tuple[int, bytes] | None:
+    ) -> tuple[int, memoryview] | None:
         while len(self._rest) < part_size:
             try:
                 piece = await anext(stream)
@@ -196,8 +197,8 @@ class Parts:
             if not isinstance(piece, bytes | bytearray | memoryview):
                 raise InvalidArgumentError("source must give bytes")
             self._rest += piece
-        content = bytes(memoryview(self._rest)[:part_size])
-        del self._rest[:part_size]
+        content, self._rest = self._rest, self._rest[part_size:]  # of which little is copied
+        del content[part_size:]
         self._at += len(content)
         self._check_size(self._at)
         if not self._at:
@@ -205,7 +206,7 @@ class Parts:
         if not content:
             return None
         self._number += 1
-        return self._number, content
+        return self._number, memoryview(content)
 
     async def check_unchanged(self) -> None:
         """Refuse a file that is not the one that was begun.
@@ -272,7 +273,9 @@ class Transfer:
         buffer = self._parts.buffer()
         try:
             while (part := await self._parts.next(buffer)) is not None:
-                await self._send(*part)
+                sending = self._send(*part)
+                del part  # out of memory before the next one is read
+                await sending
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -320,10 +323,10 @@ def _etag(answer: Answer) -> str:
 def _checked(address: str, base_url: str) -> str:
     """Refuse an address that would send the file in the clear, but to this machine or a fake's."""
     try:
-        url = URL(address, encoded=True)
+        url, base = URL(address, encoded=True), URL(base_url)
+        in_the_clear = {*_LOOPBACK, base.host} if base.scheme == "http" else _LOOPBACK
         is_usable = bool(url.host) and (
-            url.scheme == "https"
-            or (url.scheme == "http" and url.host in {*_LOOPBACK, URL(base_url).host})
+            url.scheme == "https" or (url.scheme == "http" and url.host in in_the_clear)
         )
     except ValueError:
         is_usable = False

@@ -449,6 +449,6 @@ class AgenciesResource(Resource):
             "creatorUuids": None
             if creator_uuids is None
             else check.uuids("creator_uuids", creator_uuids),
-            "nickname": check.text("nickname", nickname, 0, 100),
+            "nickname": check.text("nickname", nickname, 0),
         }
         return await self._call(_UPDATE_TEAM_MEMBER, user_id, json=json)

@@ -319,7 +319,7 @@ class CreatorMediaResource(Resource):
 
         Four parts are sent at a time, and each is retried on its own. Of the client's
         ``Timeout``, ``attempt`` counts the seconds in which a part makes no progress, and ``total``
-        bounds each call of the API, not the upload. At most four parts are in memory. If the
+        bounds each call of the API, not the upload. Less than five parts are in memory. If the
         upload fails or is cancelled, the error has a note with the UUID of the media item.
 
         Args:
@@ -328,7 +328,7 @@ class CreatorMediaResource(Resource):
             media_type: ``image``, ``video``, ``audio`` or ``document``. Default: by the file's
                 name. Without a path, ``name`` and ``media_type`` are required.
             folder: a folder of the vault to put it into; it must exist.
-            progress: called with the number of bytes sent and of all bytes, the latter None of an
+            progress: called with the number of bytes sent and the total, which is None for an
                 iterator. It must not block.
             wait_until_ready: whether to poll the media item, with growing pauses, until its status
                 is ``ready`` or ``error``. Needs ``read:media`` as well.
@@ -346,10 +346,13 @@ class CreatorMediaResource(Resource):
         Source: https://api.fanvue.com/docs/tutorials/multipart-media-upload
 
         """
-        filename = Path(source).name if isinstance(source, str | os.PathLike) else name or ""
-        kind = media_type or (_type_of(filename) if filename is not name else None)
+        filename, kind = name or "", media_type
+        if isinstance(source, str | os.PathLike):
+            filename = Path(source).name
+            kind = kind or _type_of(filename)
         if kind is None or not filename:
             raise InvalidArgumentError("name and media_type are needed unless source is a path")
+        self._check_folder(folder)
         parts = Parts(source, part_size)
         begun: list[str] = []
         scope = asyncio.timeout(checked_seconds(timeout))
@@ -371,6 +374,11 @@ class CreatorMediaResource(Resource):
         late.maybe_processed = bool(begun)
         _note(late, begun)
         raise late
+
+    def _check_folder(self, folder: str | None) -> None:
+        """Check the name of a folder as long as nothing has been sent."""
+        if folder is not None:
+            self._check(_CREATE_UPLOAD).required_text("folder", folder, 255)
 
     async def _send(self, session: UploadSession, parts: Parts, progress: Progress | None) -> str:
         """Send all parts and complete the upload. Returns the status of the media item."""
@@ -520,7 +528,7 @@ class CreatorMediaResource(Resource):
 def _note(error: BaseException, begun: Sequence[str]) -> None:
     """Add the UUID of the media item to an error."""
     for media_uuid in begun:
-        error.add_note(f"The upload was begun as the medium {media_uuid}.")
+        error.add_note(f"The upload was begun as the media item {media_uuid}.")
 
 
 def _type_of(filename: str) -> MediaType:

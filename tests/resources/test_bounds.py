@@ -11,7 +11,7 @@ import pytest
 import uuid_utils
 from support.users import USER, user
 
-from fanvue_async import FanvueClient, InvalidArgumentError, ListSelection
+from fanvue_async import Cents, FanvueClient, InvalidArgumentError, ListSelection, NotFoundError
 from fanvue_async.paging import Listing
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: c.messages.send(USER, text="x" * 5_001), "text must have .* not 5,001"),
     (lambda c: c.messages.send(USER, text=5), "text must be a str, not a int"),
     (lambda c: c.messages.send(USER), "needs text, media_uuids or template_uuid"),
-    (lambda c: c.messages.send(USER, text="half \ud83d"), "text holds half a character"),
+    (lambda c: c.messages.send(USER, text="half \ud83d"), "text contains a lone surrogate"),
     (lambda c: c.messages.send(USER, media_uuids=[USER], price=299), _PRICE),
     (lambda c: c.messages.send(USER, media_uuids=[USER], price=-300), _PRICE),
     (lambda c: c.messages.send(USER, media_uuids=[USER], price=True), _PRICE),
@@ -48,14 +48,17 @@ _REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: c.messages.list("anna"), f"user_uuid {_UUID}"),
     (lambda c: c.messages.list(USER, mark_as_read="no"), "mark_as_read must be True or False"),
     (lambda c: c.messages.list(USER, page_size=51), "page_size must be an int, 1 to 50"),
-    (lambda c: c.messages.media(USER, USER, [user(n) for n in range(21)]), "have 20 UUIDs, not 21"),
+    (
+        lambda c: c.messages.media(USER, USER, [user(n) for n in range(21)]),
+        "at most 20 UUIDs, not 21",
+    ),
     (lambda c: c.messages.media(USER, USER, []), "media_uuids must have at least 1"),
     (lambda c: c.messages.media(USER, USER, [USER], variants="main"), "variants must be a list"),
-    (lambda c: c.messages.batch([user(n) for n in range(51)]), "have 50 UUIDs, not 51"),
+    (lambda c: c.messages.batch([user(n) for n in range(51)]), "at most 50 UUIDs, not 51"),
     (lambda c: c.messages.batch([USER], limit=51), "limit must be an int, 1 to 50"),
     (lambda c: c.messages.batch([USER], limit=True), "limit must be an int, 1 to 50"),
     (lambda c: c.messages.delete(USER, None), f"message_uuid {_UUID}"),
-    (lambda c: c.chats.statuses([user(n) for n in range(101)]), "have 100 UUIDs, not 101"),
+    (lambda c: c.chats.statuses([user(n) for n in range(101)]), "at most 100 UUIDs, not 101"),
     (lambda c: c.chats.statuses([]), "user_uuids must have at least 1"),
     (lambda c: c.chats.list(filter="unread"), "filter must be a list, not a str"),
     (lambda c: c.chats.list(filter=None), "filter must be a list, not a NoneType"),
@@ -95,7 +98,7 @@ _REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: c.insights.earnings(start_date=_NAIVE), "start_date needs a time zone"),
     (lambda c: c.collections.create(""), "label must have 1 to"),
     (lambda c: c.posts.add_comment(USER, "x" * 601), "text must have 1 to 600"),
-    (lambda c: c.media.get_many([user(n) for n in range(21)]), "have 20 UUIDs, not 21"),
+    (lambda c: c.media.get_many([user(n) for n in range(21)]), "at most 20 UUIDs, not 21"),
     (lambda c: c.vault.get_folder("x" * 256), "folder_name must"),
     (lambda c: c.posts.create(None), "audience must be a str, not a NoneType"),
     (lambda c: c.posts.create("subscribers", text="x" * 5_001), "text must have 0 to 5,000"),
@@ -123,7 +126,7 @@ _REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: c.media.list(purchased_by="x"), f"purchased_by {_UUID}"),
     (lambda c: c.media.list(folder_name=""), "folder_name must have 1 to 255"),
     (lambda c: c.media.get("x"), f"media_uuid {_UUID}"),
-    (lambda c: c.media.get_many([user(n) for n in range(21)]), "have 20 UUIDs, not 21"),
+    (lambda c: c.media.get_many([user(n) for n in range(21)]), "at most 20 UUIDs, not 21"),
     (lambda c: c.media.get_many([]), "media_uuids must have at least 1"),
     (lambda c: c.media.entitled(USER, None), f"consumer_id {_UUID}"),
     (lambda c: c.media.grant(USER, USER, "My Shop", "1"), "source may hold a to z, 0 to 9 and _"),
@@ -143,13 +146,13 @@ _REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: c.vault.get_folder(""), "folder_name must be a str of 1 to 255"),
     (lambda c: c.vault.rename_folder("a", None), "name must be a str, not a NoneType"),
     (lambda c: c.vault.attach("a", []), "media_uuids must have at least 1"),
-    (lambda c: c.vault.attach("a", [user(n) for n in range(101)]), "have 100 UUIDs, not 101"),
+    (lambda c: c.vault.attach("a", [user(n) for n in range(101)]), "at most 100 UUIDs, not 101"),
     (lambda c: c.insights.earnings(start_date=_NAIVE), "start_date needs a time zone"),
     (lambda c: c.insights.earnings(source="tip"), "source must be a list"),
     (lambda c: c.insights.earnings(end_date="2026-01-01"), "end_date must be a datetime"),
     (lambda c: c.insights.earnings(start_date=_DAY, end_date=_DAY), "end_date must be later"),
     (lambda c: c.insights.earnings_summary(timezone=None), "timezone must be a str"),
-    (lambda c: c.insights.fans([user(n) for n in range(21)]), "have 20 UUIDs, not 21"),
+    (lambda c: c.insights.fans([user(n) for n in range(21)]), "at most 20 UUIDs, not 21"),
     (lambda c: c.insights.fans_batch([]), "user_uuids must have at least 1"),
     (lambda c: c.tracking_links.create("", "reddit"), "name must have 1 to"),
     (lambda c: c.tracking_links.create("a", None), "external_social_platform must be a str"),
@@ -184,6 +187,16 @@ async def test_it_is_refused_before_sending(call: Callable[[Any], Any], sentence
         await _use(call(client))
 
     assert caught.value.maybe_processed is False
+
+
+async def test_what_the_api_bounds_nowhere_is_sent(client: FanvueClient, fake: FakeFanvue) -> None:
+    """Money of this package is an int of cents; and a nickname may have any length."""
+    await client.media.update(fake.media.add("Sunset"), recommended_price=Cents(999))
+    assert fake.requests[-1].json() == {"recommendedPrice": 999}
+
+    with pytest.raises(NotFoundError):
+        await client.agencies.update_team_member(USER, [], nickname="x" * 101)
+    assert fake.requests[-1].json() == {"creatorUuids": [], "nickname": "x" * 101}
 
 
 async def test_refusals_name_the_call(client: FanvueClient) -> None:

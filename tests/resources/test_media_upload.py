@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tracemalloc
 from collections import deque
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from aiohttp import web
@@ -31,7 +33,7 @@ from fanvue_async import (
     TransportError,
     UploadedMedia,
 )
-from fanvue_async.resources._upload import Transfer
+from fanvue_async.resources._upload import Parts, Transfer, _checked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -62,7 +64,7 @@ def notes(error: BaseException) -> list[str]:
     return getattr(error, "__notes__", [])
 
 
-BEGUN = [f"The upload was begun as the medium {MEDIA}."]
+BEGUN = [f"The upload was begun as the media item {MEDIA}."]
 
 
 async def test_a_file_arrives_in_an_s3(tmp_path: Path) -> None:
@@ -116,6 +118,37 @@ async def test_every_kind_of_source_arrives(file: Path, make: Callable[[Path], S
         (parts,) = site.completed
         assert [part["PartNumber"] for part in parts] == [1, 2, 3, 4, 5, 6]
         assert (site.session["name"], site.session["mediaType"]) == ("Beach", "image")
+
+
+async def test_a_path_may_be_the_name_as_well(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its type is guessed from the file's name all the same."""
+    monkeypatch.chdir(file.parent)
+    async with UploadSite(part_size=PART) as site, site.client() as client:
+        await client.media.upload(name := file.name, name=name)
+
+        assert site.session == {"name": name, "filename": name, "mediaType": "image"}
+
+
+async def test_an_iterator_is_never_in_memory_as_a_whole() -> None:
+    """Less than five parts are: what was sent is gone before the next part is read."""
+    size = 4 * 1024 * 1024
+
+    async def send(request: Any) -> str:
+        await asyncio.sleep(0.001)
+        return str(len(request.body))
+
+    parts = Parts(in_pieces(bytes(12 * size), 256 * 1024), None)
+    async with UploadSite() as site, site.client() as client, parts:
+        parts.cut_by(size)
+        transfer = Transfer(client._session, parts, AsyncMock(return_value="https://s3.test"), None)
+        transfer._session = cast("Any", SimpleNamespace(send=send, terms=client._session.terms))
+        tracemalloc.start()
+        sent = await transfer.run()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+    assert [part.etag for part in sent] == [str(size)] * 12
+    assert peak < 5 * size
 
 
 async def test_a_part_carries_nothing_of_ours(file: Path) -> None:
@@ -190,6 +223,14 @@ async def test_an_address_in_the_clear_is_refused(file: Path, address: str) -> N
             await client.media.upload(file)
 
         assert notes(caught.value) == BEGUN
+
+
+def test_a_store_in_the_clear_beside_an_api_over_tls_is_refused() -> None:
+    """The API's own host counts only where the API itself is called by http, as a fake is."""
+    address = "http://fake:8080/part"
+    assert _checked(address, "http://fake:8080") == address
+    with pytest.raises(ProtocolError, match="no https URL"):
+        _checked(address, "https://fake:8080")
 
 
 async def test_a_store_out_of_reach_is_an_error_of_not_sent(file: Path) -> None:
@@ -345,6 +386,8 @@ async def test_the_rate_limit_of_the_api_is_not_taken_for_parts(file: Path) -> N
         ({"source": b"x", "name": "n" * 256}, "name must have 1 to 255 characters"),
         ({"source": b"x", "part_size": 5 * 1024 * 1024 - 1}, "part_size"),
         ({"source": b"x", "part_size": 6e6}, "part_size"),
+        ({"source": b"x", "part_size": 2_000_000_000}, "5 MiB .* to 1,610,612,736 bytes"),
+        ({"source": b"x", "folder": ""}, "folder must have 1 to 255 characters"),
         ({"source": b"x", "timeout": 0}, "timeout"),
         ({"source": b"x", "timeout": True}, "timeout"),
     ],
