@@ -13,6 +13,7 @@ import attrs
 from fanvue_async.engine.models import ABSENT
 from fanvue_async.engine.operation import Operation
 from fanvue_async.engine.sends import Trace, send_once
+from fanvue_async.errors import FanvueError
 from fanvue_async.money import Cents
 from fanvue_async.paging import PAGE_SIZE, Listing, Numbered
 from fanvue_async.resources._resource import Resource
@@ -263,11 +264,12 @@ class CreatorPostsResource(Resource):
         collection_uuids: Sequence[UUID | str] = (),
         confirm: bool = True,
     ) -> CreatedPost:
-        """Publish a post, now or later: once, or you know. Scope: ``write:post``.
+        """Publish a post, now or later, at most once. Scope: ``write:post``.
 
         Only what provably never left is sent again. When the response is lost and time is left,
         the posts are read and the new one looked for: its text, media, price, audience and time.
-        If exactly one matches, it is returned as if the response had come.
+        If exactly one matches, it is returned as if the response had come. A scheduled post that
+        is not found may be further down: where it sorts is not documented.
 
         Args:
             audience: ``subscribers`` or ``followers-and-subscribers``.
@@ -284,7 +286,8 @@ class CreatorPostsResource(Resource):
         Raises:
             InvalidArgumentError: an argument is out of bounds; nothing was sent.
             FanvueError: anything else. If ``maybe_processed``, it may have been created; if
-                ``looked_for`` too, it was not among the posts, though it may still appear.
+                ``looked_for`` too, it was not among the posts, though it may still appear. Of a
+                scheduled post, ``looked_for`` is never True.
 
         Source: createPost, https://api.fanvue.com/docs/api-reference
 
@@ -304,7 +307,12 @@ class CreatorPostsResource(Resource):
             raise check.refuse("price needs media_uuids: text alone can't be sold")
         creator = self._session.creator
         request = _CREATE.bind(json=json, creator=creator)
-        return await send_once(self._session, request, _trace(json, creator), confirm=confirm)
+        try:
+            return await send_once(self._session, request, _trace(json, creator), confirm=confirm)
+        except FanvueError as error:
+            if publish_at is not None:
+                error.looked_for = False
+            raise
 
     async def update(  # noqa: PLR0913 - what a post can hold, each by keyword
         self,
