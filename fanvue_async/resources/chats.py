@@ -300,7 +300,9 @@ class CreatorChatsResource(Resource):
         )
 
     def list(self, *, start: str | None = None, page_size: int = 50) -> Listing[Chat]:
-        """List the chats, the one with the newest message first. Scope: ``read:chat``.
+        """List the chats. Scope: ``read:chat``.
+
+        **Assumed**: the one with the newest message comes first.
 
         Args:
             start: ``Page.next`` of an earlier page.
@@ -380,9 +382,9 @@ class ChatsResource(CreatorChatsResource):
         """List the chats. Scope: ``read:chat``.
 
         Args:
-            filter: only chats that pass all of these. Accounts that are not creators may use
-                ``unread``, ``online``, ``subscribed_to`` and ``not_muted``.
-            search: only users whose name contains this, at most 100 characters.
+            filter: only chats that pass all of these (assumed). Accounts that are not creators
+                may use ``unread``, ``online``, ``subscribed_to`` and ``not_muted``.
+            search: only users whose name contains this (assumed), at most 100 characters.
             custom_list_id: only members of this custom list.
             smart_list_ids: only members of these smart lists.
             sort_by: default ``most_recent_messages``.

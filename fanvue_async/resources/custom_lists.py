@@ -250,7 +250,7 @@ class CustomListsResource(CreatorCustomListsResource):
         """List the lists. Scopes: ``read:chat``, ``read:fan``.
 
         Args:
-            search: only lists whose name contains this.
+            search: only lists whose name contains this (assumed).
             start: ``Page.next`` of an earlier page.
             page_size: lists a page, 1 to 50.
 

@@ -119,7 +119,7 @@ class CreatorMassMessagesResource(Resource):
         scheduled_at: datetime | None = None,
         confirm: bool = True,
     ) -> SentMassMessage:
-        """Send a message to all members of lists, exactly once.
+        """Send a message to all members of lists, at most once.
 
         Scopes: ``write:chat``, ``read:fan``. The request is repeated only if it provably never
         left. If the response is lost and time is left, the message is looked for among the newest

@@ -193,7 +193,7 @@ class CreatorMessagesResource(Resource):
         template_uuid: UUID | str | None = None,
         confirm: bool = True,
     ) -> SentMessage:
-        """Send a message in an existing chat, exactly once. Scope: ``write:chat``.
+        """Send a message in an existing chat, at most once. Scope: ``write:chat``.
 
         The request is repeated only if it provably never left. If the response is lost and time is
         left, the chat is read and the message looked for by sender, text, media, price and time.

@@ -71,7 +71,7 @@ class TrackingLinkUser(FanUser):
 
 @attrs.frozen(kw_only=True)
 class TrackingMetadata:
-    """The data of a user's newest click."""
+    """The data of a user's most recent impression of a link."""
 
     metadata: dict[str, str] | None = None
 
@@ -195,7 +195,7 @@ class TrackingLinksResource(Resource):
         )
 
     async def user_metadata(self, link_uuid: UUID | str, user_uuid: UUID | str) -> TrackingMetadata:
-        """Read the data of a user's newest click. Scope: ``read:tracking_links``.
+        """Read the data of a user's most recent impression. Scope: ``read:tracking_links``.
 
         Args:
             link_uuid: the link.

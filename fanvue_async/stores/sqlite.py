@@ -213,7 +213,7 @@ class _File:
         writes = [job for job in wanted if job.writes]
         if len(writes) > 1 and self._settle_together(writes):
             return
-        for job in writes:  # one of them failed, from which the others shall not suffer
+        for job in writes:  # one of them failed, and the others may succeed without it
             self._settle(job, partial(self._transact, [job], []))
 
     def _settle(self, job: _Job[Any], work: Callable[[], Any]) -> None:
@@ -341,7 +341,8 @@ class _File:
                 _restrict(self._path.with_name(self._path.name + suffix))
         self._switch_to_wal(until)
         self._execute("PRAGMA synchronous = FULL")
-        self._execute("PRAGMA secure_delete = ON")  # a token that is deleted is overwritten
+        # A deleted token is overwritten in the file. The -wal file keeps it until it is reused.
+        self._execute("PRAGMA secure_delete = ON")
         with self._writing():
             schema = self._number("PRAGMA user_version")
             for statement in () if schema else _CREATE:

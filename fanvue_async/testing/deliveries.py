@@ -55,8 +55,9 @@ class Delivered:
 class Deliveries:
     """As ``fake.webhooks``: addresses that are told what happens in the fake.
 
-    Each event is signed anew and sent again until it is answered with a 2xx, as Fanvue does. All
-    methods may be called from any thread and event loop; the deliveries run in that of the server.
+    Each event is sent again until it is answered with a 2xx, as Fanvue does, and signed anew each
+    time (assumed). All methods may be called from any thread and event loop; the deliveries run in
+    that of the server.
     """
 
     def __init__(self, world: World, loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
