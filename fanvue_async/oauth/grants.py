@@ -27,6 +27,8 @@ class Grant:
     """When it was issued, by the wall clock of the process that got it."""
     expires_in: float
     scope: str | None = None
+    first_used_at: float | None = None
+    """When the refresh token was sent first; set before it is sent."""
     refused: bool = False
     """Whether the API has answered the access token with 401."""
     ended: bool = False

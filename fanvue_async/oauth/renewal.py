@@ -1,9 +1,10 @@
 """One exchange at a time over all processes on a store, and nothing lost by the way.
 
-The rules: the new pair is stored before it is used, and what is stored goes by the version that was
-read (compare and set). The lease of an exchange is not renewed; with one attempt it is shorter than
-the 30 seconds in which Fanvue takes a refresh token again, so that whoever comes after a crash can
-repeat the exchange.
+The rules: the refresh token's first use is noted before it is sent, so that none is spent on a
+store that would not take its successor; the new pair is stored before it is used; and what is
+stored goes by the version that was read (compare and set). The lease of an exchange is not renewed;
+with one attempt it is shorter than the 30 seconds in which Fanvue takes a refresh token again, so
+that whoever comes after a crash can repeat the exchange.
 """
 
 from __future__ import annotations
@@ -188,10 +189,14 @@ class Renewals:
         if grant.refresh_token is None:
             await self._end(account, claim, grant)
             return None
+        if grant.first_used_at is None:
+            grant = attrs.evolve(grant, first_used_at=self.pace.wall())
+            if not await claim.write(grant.dump()):
+                return None
         if claim.lease.remaining < self.pace.attempt:
             return None  # the store was slow: a crash now would be found out too late
         outcome = await self._endpoint.exchange(
-            {"grant_type": "refresh_token", "refresh_token": grant.refresh_token}
+            {"grant_type": "refresh_token", "refresh_token": grant.refresh_token or ""}
         )
         if not isinstance(outcome, Refusal):
             return await self._keep(account, claim, grant.followed_by(outcome, self.pace.wall()))

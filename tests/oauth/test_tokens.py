@@ -650,7 +650,7 @@ async def test_a_store_that_fails_when_the_pair_is_stored(world: World, when: st
     world.store = store = _Store(_clock=world.clock)
     token = await world.connected(await world.app())
     world.clock.now += 3_601
-    store.failing = {store.puts + 2: when, store.puts + 3: "before"}
+    store.failing = {store.puts + 3: when, store.puts + 4: "before"}
 
     renewed = await token.get_token()
 
@@ -663,7 +663,7 @@ async def test_a_store_that_fails_for_long(world: World) -> None:
     world.store = store = _Store(_clock=world.clock)
     token = await world.connected(await world.app())
     world.clock.now += 3_601
-    store.failing = {store.puts + number: "before" for number in range(2, 1_000)}
+    store.failing = {store.puts + number: "before" for number in range(3, 1_000)}
     with pytest.raises(StoreError):
         await token.get_token()
     store.failing.clear()
@@ -703,6 +703,32 @@ async def test_an_answer_of_no_that_another_process_has_overtaken(world: World) 
 
     assert await paused == stored
     assert world.hooked == []
+
+
+class _Overtaking(MemoryStore):
+    """Another process writes the grant between our look at it and our note of its first use."""
+
+    async def get(self, key: str) -> Entry | None:
+        entry = await super().get(key)
+        if self.overtakes and ":grant:" in key and entry is not None:
+            self.looks += 1
+            if self.looks == 2:
+                await super().put(key, entry.value)
+        return entry
+
+    overtakes = False
+    looks = 0
+
+
+async def test_a_grant_that_changes_under_the_lease(world: World) -> None:
+    """It is looked at again before anything is sent."""
+    world.store = store = _Overtaking(_clock=world.clock)
+    token = await world.connected(await world.app())
+    world.clock.now += 3_601
+    store.overtakes = True
+
+    assert await token.get_token()
+    assert world.exchanges == 1
 
 
 class _OvertakenStore(MemoryStore):
