@@ -319,7 +319,7 @@ class CreatorMediaResource(Resource):
 
         Four parts are sent at a time, and each is retried on its own. Of the client's
         ``Timeout``, ``attempt`` counts the seconds in which a part makes no progress, and ``total``
-        bounds each call of the API, not the upload. Less than five parts are in memory. If the
+        bounds each call of the API, not the upload. Fewer than five parts are in memory. If the
         upload fails or is cancelled, the error has a note with the UUID of the media item.
 
         Args:
