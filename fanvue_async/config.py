@@ -324,8 +324,9 @@ def checked_proxy(url: Secret | None) -> tuple[str, tuple[str, str] | None] | No
 
 
 def _proxy_parts(text: object) -> tuple[str, tuple[str, str] | None] | None:
-    plain = plain_text(text) if isinstance(text, str) else ""
-    scheme, separator, rest = plain.partition("://")
+    if not isinstance(text, str):
+        return None
+    scheme, separator, rest = plain_text(text).partition("://")
     userinfo, at, authority = rest.rpartition("@")
     address = f"{scheme}{separator}{authority.removesuffix('/')}"
     origin = _ORIGIN.fullmatch(address)

@@ -60,6 +60,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def test_a_base_url_is_taken(text: str, url: str) -> None:
     """An https URL of host, port and prefix, or http on this machine, in one spelling."""
     assert config.checked_base_url(text) == url
+    assert config.is_loopback(url) is url.startswith("http:")
     FanvueClient("token", base_url=text)
 
 
@@ -349,6 +350,7 @@ def test_an_ssl_context_that_does_not_verify_is_refused(verify: ssl.VerifyMode) 
         ("http://u:p@h:80", ("http://h:80", ("u", "p"))),
         ("http://u:@h:80", ("http://h:80", ("u", ""))),
         ("http://u:p@ss:word@h:80", ("http://h:80", ("u", "p@ss:word"))),
+        ("http://u:p://w@h:80", ("http://h:80", ("u", "p://w"))),
         ("http://u:p%40%C3%BC@h:80", ("http://h:80", ("u", "p@\u00fc"))),
         ("http://u%20:%3A%2F@h:80", ("http://h:80", ("u ", ":/"))),
     ],

@@ -154,8 +154,7 @@ class Credential:
             known = await settled_cancels()
             try:
                 fetched = await self._ask()
-                if cancels() > known:  # asked for by the provider, and not raised yet
-                    await asyncio.sleep(0)
+                await settled_cancels()  # raises what the provider asked for
             except asyncio.CancelledError:
                 if cancels() > known:
                     raise
@@ -193,7 +192,7 @@ def _plain_method(provider: Any) -> str | None:
         function = getattr(method, "__func__", method)
         if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
             continue  # of what is not a function, only its result can tell
-        if function.__annotations__.get("return", "str") in {str, None, "str", "None"}:
+        if function.__annotations__.get("return") in {str, None, "str", "None"}:
             return name
     return None
 

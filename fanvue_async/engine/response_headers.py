@@ -21,6 +21,7 @@ RESET = istr("X-RateLimit-Reset")
 DEPRECATION = istr("Deprecation")
 SUNSET = istr("Sunset")
 
+_DATE = istr("Date")
 _RETRY_AFTER = istr("Retry-After")
 _TOO_MANY_REQUESTS = 429
 
@@ -107,6 +108,6 @@ def _http_date(value: str) -> datetime | None:
 
 def date_of(headers: Mapping[str, str]) -> float | None:
     """Read the ``Date`` of a response (RFC 9110, 6.6.1) into seconds since the epoch."""
-    value = headers.get("Date")
+    value = headers.get(_DATE)
     moment = _http_date(value) if value is not None else None
     return None if moment is None else moment.timestamp()

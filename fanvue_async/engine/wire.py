@@ -38,7 +38,7 @@ def plain(value: object) -> object:
     """
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ValueError("a datetime needs a time zone")
+            raise ValueError
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, date):
         return value.isoformat()

@@ -177,15 +177,16 @@ async def test_a_cancel_before_a_provider_is_asked_is_no_providers(fake: FakeFan
     assert not fake.requests
 
 
-class _Once:
-    """A provider whose first answer is a cancel of nobody's."""
+class _Cancelling:
+    """A provider whose first answers are cancels of nobody's."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: int) -> None:
         self.asked = 0
+        self._times = times
 
     async def get_token(self) -> str:
         self.asked += 1
-        if self.asked == 1:
+        if self.asked <= self._times:
             raise asyncio.CancelledError
         return "fake-token"
 
@@ -195,10 +196,12 @@ class _Once:
 
 async def test_a_provider_is_asked_again_after_a_cancel_of_nobodys(fake: FakeFanvue) -> None:
     """Once, for the next answer may be good."""
-    provider = _Once()
+    provider, hopeless = _Cancelling(1), _Cancelling(2)
     async with fake.client(access_token=provider) as client:
         assert (await client.chats.create(USER)).message
-    assert provider.asked == 2
+        with pytest.raises(TokenError):
+            await client.with_options(access_token=hopeless).chats.create(USER)
+    assert provider.asked == hopeless.asked == 2
 
 
 class _Plain:
@@ -217,7 +220,15 @@ class _PlainInvalidate:
         del token
 
 
-@pytest.mark.parametrize("kind", [_Plain, _PlainInvalidate])
+def _without_annotations() -> object:
+    return type("Silent", (_Plain,), {"get_token": staticmethod(lambda: ANNA)})()
+
+
+def _with_a_mock() -> object:
+    return type("Half", (_PlainInvalidate,), {"get_token": AsyncMock()})()
+
+
+@pytest.mark.parametrize("kind", [_Plain, _PlainInvalidate, _without_annotations, _with_a_mock])
 def test_a_provider_with_a_plain_method(kind: Callable[[], Any]) -> None:
     """It is refused when it is given."""
     with pytest.raises(ConfigurationError, match="async def"):

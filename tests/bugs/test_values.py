@@ -141,12 +141,13 @@ HUGE = 10**5_000
         ({"params": {"limit": float("nan")}}, ("limit", "float")),
         ({"params": {"limit": object()}}, ("limit", "object")),
         ({"params": {5: "x"}}, ("query", "int")),
+        ({"json": object()}, ("json", "object")),
         ({"json": {"limit": HUGE}}, ("json", "limit", "int")),
         ({"json": {"limit": {1, 2}}}, ("json", "limit", "set")),
         ({"json": {"price": float("inf")}}, ("json", "price", "float")),
         ({"json": {"who": [{"deep": b"x"}]}}, ("json", "who", "deep", "bytes")),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 async def test_a_value_that_cannot_be_sent(
     fake: FakeFanvue, arguments: dict[str, Any], words: tuple[str, ...]

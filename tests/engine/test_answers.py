@@ -72,6 +72,8 @@ def _pickles(error: errors.APIError) -> bool:
         (b"null", errors.BadRequestError, ""),
         (b"true", errors.BadRequestError, ""),
         (b"message", errors.BadRequestError, "message"),
+        (b"<h1>a</h1><title>b\n c&#8230;</title>", errors.BadRequestError, "b c…"),
+        (b"<html>message</html>", errors.BadRequestError, ""),
     ],
 )
 def test_a_400_is_told_apart_by_its_shape(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import re
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -16,7 +17,7 @@ from support.stages import Provider
 from support.users import USER
 
 from fanvue_async import ConfigurationError, FanvueClient
-from fanvue_async.engine.credentials import Bearer
+from fanvue_async.engine.credentials import Bearer, Secret
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
@@ -196,6 +197,13 @@ def test_redaction_takes_every_token_out(token: str, ends: tuple[str, str]) -> N
 def test_redaction_knows_the_escapes_of_json(text: str, redacted: str) -> None:
     """A token is found behind JSON's escapes too, and what only looks like it is left alone."""
     assert Bearer("a.b+c/d").redact(text) == redacted
+
+
+@pytest.mark.parametrize("holder", [Secret(TOKEN), Bearer(TOKEN)])
+def test_a_holder_of_a_token_says_why_it_is_not_pickled(holder: object) -> None:
+    """What is refused is named; that nothing else lets the token out, test_security.py shows."""
+    with pytest.raises(TypeError, match="what holds a token cannot be pickled or copied"):
+        pickle.dumps(holder)
 
 
 # Providers

