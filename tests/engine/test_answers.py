@@ -16,6 +16,7 @@ from support.leaks import shown_by
 from support.raw_server import RawServer
 
 from fanvue_async import RateLimit, errors
+from fanvue_async.engine import wire
 from fanvue_async.engine.answers import Answer, api_error
 from fanvue_async.engine.credentials import Bearer
 
@@ -153,6 +154,15 @@ def test_a_body_is_kept_as_json_or_as_text(content: bytes, body: object) -> None
     assert error.body == body
     assert len(error.message) <= 500
     assert _pickles(error)
+
+
+def test_a_compressed_body_without_its_end_may_be_whole_json() -> None:
+    """What decodes misses nothing; what doesn't is named by its cause."""
+    answer = Answer(200, CIMultiDict(), b'{"a":1}', is_whole=False)
+    answer.check_whole()
+    answer.content = answer.content[:-1]
+    with pytest.raises(wire.MalformedBodyError, match=r"^cut short$"):
+        answer.check_whole()
 
 
 def test_a_deep_body_is_cut() -> None:

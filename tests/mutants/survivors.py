@@ -42,7 +42,7 @@ def run(tree: Path, environment: Mapping[str, str], processes: int, only: str) -
     if done.returncode:
         print("mutmut failed:", log.read_text()[-3_000:])
         return 1
-    verdicts = _verdicts(tree)
+    verdicts = {name: told for name, told in _verdicts(tree).items() if only in name}
     print(f"mutmut: {len(verdicts)} mutants", end=", ")
     left = [name for name, verdict in verdicts.items() if verdict not in {"killed", "timeout"}]
     unexplained = [name for name in left if not _is_equivalent(_change(name, tree))]
