@@ -80,6 +80,7 @@ class Inbox:
         self._positions = _Positions(store)
         self._name = name
         self._on_error = on_error
+        self._denied: dict[str, str] = {}  # at which message a chat was denied at the last look
         self._sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def new(self) -> AsyncIterator[Message]:
@@ -137,6 +138,15 @@ class Inbox:
     async def _me(self) -> str:
         assert isinstance(self._fanvue, FanvueClient)
         return (await self._fanvue.users.me()).uuid
+
+    def is_first_denial(self, chat: Chat, error: FanvueError) -> bool:
+        """Tell whether it may be all chats that are denied: then the next list is refused, too."""
+        if not isinstance(error, PermissionDeniedError):
+            return False
+        is_first = self._denied.pop(chat.user.uuid, None) != _version(chat)
+        if is_first:
+            self._denied[chat.user.uuid] = _version(chat)
+        return is_first
 
     def report(self, chat: Chat, error: FanvueError) -> None:
         """Tell that a chat cannot be read."""
@@ -303,7 +313,7 @@ class _New:
         except _STOPPING:
             raise
         except FanvueError as error:
-            if error.transient or isinstance(error, PermissionDeniedError):
+            if error.transient or self._inbox.is_first_denial(chat, error):
                 self._is_complete = False
             else:  # it would fail again, until something new is said in the chat
                 await self._positions.set_failure(chat, since)

@@ -64,7 +64,7 @@ async def attempt(call: Call[Any], *, again: bool = False) -> Failed | None:
             if task.cancelling():  # one that was asked for and not raised yet comes out here
                 await asyncio.sleep(0)
             while call.body is None or call.body.unfit:  # a borrowed session may have many of those
-                call.body = _body(call, scope)
+                call.body, result = _body(call, scope), None
                 result = await exchange(
                     http,
                     call.request.method,
@@ -115,6 +115,7 @@ async def _get_ready(call: Call[Any], scope: Scope) -> Failure | None:
         # slow provider would hold the connections of other accounts up.
         call.has_slot = False
         slots.release()
+        turn.give_back(call)
         call.bearer = None
     bounds = terms.bounds
     if bounds.timeout.attempt < call.deadline - call.pool.clockwork.now():

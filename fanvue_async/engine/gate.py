@@ -116,7 +116,7 @@ class Gate:
         now = self._clock()
         seconds = retry_after
         if seconds is None:
-            seconds = self.allowance.seconds_for(0, now)
+            seconds = self.allowance.until_free(0, now)
         if not seconds:
             if now < self._closed_until:  # sent before it was closed
                 return
@@ -230,18 +230,18 @@ class Family:
         If one reported the bucket's limit before, that limit has changed.
         """
         limit = self.main.allowance.window.limit
-        own = self._own.get(operation)
-        if report is None:
-            return own or self.main
-        if limit in (None, report.limit) or operation in self.members:
-            self._own.pop(operation, None)
+        own = self._own.pop(operation, None)
+        if report is not None and (limit in (None, report.limit) or operation in self.members):
             if len(self.members) < _MAX_MEMBERS:
                 self.members.add(operation)
             return self.main
         if own is None:
-            own = self._own[operation] = self._gates.make((*self.key, operation))
-            if len(self._own) > _MAX_MEMBERS:  # paths of `client.request` hold ids
-                del self._own[next(iter(self._own))]
+            if report is None:
+                return self.main
+            own = self._gates.make((*self.key, operation))
+        self._own[operation] = own  # as the newest
+        if len(self._own) > _MAX_MEMBERS:  # paths of `client.request` hold ids
+            del self._own[next(iter(self._own))]
         return own
 
 

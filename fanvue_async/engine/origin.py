@@ -66,7 +66,7 @@ class Origin:
 
         Since then, ``SSL_CERT_FILE`` may have been set, or truststore injected.
         """
-        certificates = tuple(os.environ.get(name) for name in _CERTIFICATES)
+        certificates = tuple(_state_of(os.environ.get(name)) for name in _CERTIFICATES)
         has_changed = ssl_module.SSLContext is not _CONTEXT_AT_IMPORT or any(certificates)
         if self.options.get("ssl") is not None or not has_changed:
             return None
@@ -84,10 +84,20 @@ class Origin:
 
 @lru_cache(maxsize=1)  # reading the certificates blocks the event loop for 20 ms
 def _default_context(
-    _kind: type[ssl_module.SSLContext], _certificates: tuple[str | None, ...]
+    _kind: type[ssl_module.SSLContext], _certificates: tuple[object, ...]
 ) -> ssl_module.SSLContext:
-    """Make what all clients share until the environment changes."""
+    """Make what all clients share until the environment or the files change."""
     return ssl_module.create_default_context()
+
+
+def _state_of(path: str | None) -> tuple[str, int | None] | None:
+    """Tell certificates from others, and from earlier ones, that lie there."""
+    if not path:
+        return None
+    try:
+        return path, os.stat(path).st_mtime_ns  # noqa: PTH116 - nothing else of the path is used
+    except OSError:
+        return path, None
 
 
 def _options(

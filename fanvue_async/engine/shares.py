@@ -24,6 +24,7 @@ _FORMAT = 1
 _KEPT_SECONDS = 3_600.0  # how long the store keeps a window after its last change
 _POLL_SECONDS = 0.05  # how often a window is read again while its end is unknown
 _PROBE_SECONDS = 2.0  # how long the others wait for the first call, which asks an unknown bucket
+_IN_FLIGHT_SECONDS = 30.0  # how long the first response of a window may take
 _AHEAD = 32  # the part of what is left, 1 in so many, that is drawn at least
 _DOWN_SECONDS = 1.0  # how long a store that failed is left alone
 
@@ -128,10 +129,11 @@ class SharedAllowance(Allowance):
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._task = None
+        if task.cancelled():
+            return
         if self._report is not None and self._now() >= self._shared.down_until:
             self._synchronize()  # for what came in between
-        if not task.cancelled():
-            self.admit()
+        self.admit()
 
     async def _run(self) -> None:
         try:
@@ -238,7 +240,8 @@ class _StoredWindow:
         seconds = _KEPT_SECONDS
         if window.reset is None and window != _OPEN:
             # If nobody learns its end, its responses were lost, and it ends by its age.
-            seconds = max(_PROBE_SECONDS, window.length)
+            is_probe = window.limit is None
+            seconds = _PROBE_SECONDS if is_probe else max(_IN_FLIGHT_SECONDS, window.length)
         value = _encode(window)
         written = await self._store.put(self._key, value, version=version, expires_in=seconds)
         return bool(written)

@@ -59,6 +59,13 @@ def end(call: Call[Any], result: Answer | Failure | None, started: float) -> Non
         gate.leave(was_sent=call.left)
 
 
+def give_back(call: Call[Any]) -> None:
+    """Give a turn back that was taken, if it was, for nothing is sent in it."""
+    gate, call.gate = call.gate, None
+    if gate is not None:
+        gate.leave(was_sent=False)
+
+
 def refuse(call: Call[Any], retry_after: float | None) -> None:
     """Close the gate after a 429."""
     _gates(call).gate(call.request.name).refuse(retry_after)

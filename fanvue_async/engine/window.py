@@ -213,6 +213,10 @@ class Allowance:
 
     def seconds_for(self, place: int, now: float) -> float:
         """Return the least number of seconds until the waiter at a place, from 0, may go."""
+        return self.until_free(place, now)
+
+    def until_free(self, place: int, now: float) -> float:
+        """Return the least number of seconds until the bucket has one for that place."""
         window = self.window
         remaining = window.remaining - self._reserve
         if window.limit is None or remaining > place or window.reset is None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from faults.gap import replaced_behind
+from support.raw_server import SUCCESS, RawServer, fin, hang, read
 from support.stages import (
     CountingFake,
     LoopServer,
@@ -32,7 +33,9 @@ from fanvue_async import (
     DeadlineExceededError,
     FanvueClient,
     Limits,
+    NoAnswerError,
     RetryPolicy,
+    Timeout,
     TransportError,
 )
 from fanvue_async.engine.accounts import Accounts
@@ -523,6 +526,22 @@ async def test_dead_idle_connections_of_a_borrowed_session_cost_one_attempt() ->
         ends, requests = await replaced_behind(5, 2, at_once=False, session=session)
     assert ends == {"done": 2}
     assert requests == 3
+
+
+async def test_what_follows_a_dead_idle_connection_is_told_as_it_is() -> None:
+    """The request that left on the second connection is not said never to have left."""
+    with RawServer(read, hang) as server:
+        server.play(read, SUCCESS, fin)
+        timeout, once = Timeout(attempt=0.3), RetryPolicy.never()
+        async with (
+            aiohttp.ClientSession() as session,
+            server.client(session=session, timeout=timeout, retry=once) as client,
+        ):
+            await client.chats.create(USER)
+            time.sleep(0.1)  # noqa: ASYNC251 - so that the call is the first to see the end
+            with pytest.raises(NoAnswerError) as caught:
+                await client.chats.create(USER)
+    assert caught.value.maybe_processed
 
 
 @pytest.fixture(params=["owned", "borrowed"])
