@@ -21,6 +21,7 @@ from fanvue_async import (
     Limits,
     NotSentError,
     RateLimitError,
+    RateLimits,
     TokenError,
     TokenProvider,
 )
@@ -109,15 +110,18 @@ class _Rotating:
         self.token = BOB
 
 
-async def test_a_token_that_rotates_under_a_queue() -> None:
-    """300 calls wait for 10 connections: at most one 401 for each connection."""
-    provider = _Rotating()
+@pytest.mark.parametrize("rate_limits", [None, RateLimits()])
+async def test_a_token_that_rotates_under_a_queue(rate_limits: RateLimits | None) -> None:
+    """150 calls wait for 10 connections: at most one 401 for each connection."""
+    provider, limits = _Rotating(), Limits(max_connections=10)
     async with (
         FakeFanvue(tokens=(BOB,)) as fake,
-        fake.client(access_token=provider, limits=Limits(max_connections=10)) as client,
+        fake.client(access_token=provider, limits=limits, rate_limits=rate_limits) as client,
     ):
-        await asyncio.gather(*(client.chats.create(user(n)) for n in range(300)))
-        assert len(fake.requests) <= 310
+        await asyncio.gather(*(client.chats.create(user(n)) for n in range(150)))
+        assert len(fake.requests) <= 160
+        gates = client._session.terms.pool.gates
+        assert not any(gate._in_flight for gate in (gates._made if gates else ()))
     assert provider.refused <= 10
 
 
