@@ -258,6 +258,7 @@ async def test_certificates_are_read_once_for_all_clients(
     monkeypatch.setattr(ssl, "create_default_context", make)
     file = tmp_path / "ca.pem"
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     with RawServer(read, *[SUCCESS] * 4) as server:
         for is_renewed, count in ((False, 1), (True, 2), (False, 2)):
             if is_renewed:
