@@ -11,6 +11,11 @@ import pytest
 from faults.chaos import CONCURRENCY, run
 from faults.scale import TOLERANCE
 
+_ON_UVLOOP = os.environ.get("FANVUE_TEST_LOOP") == "uvloop"
+# It closes a descriptor twice when a connection is reset before TLS began, also without aiohttp;
+# then it may be another socket's.
+pytestmark = [pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")] * _ON_UVLOOP
+
 
 def _is_uvloops_own(report: dict[str, Any]) -> bool:
     """Tell whether it says what uvloop says when a TLS handshake is cancelled just as it ends.
@@ -36,7 +41,7 @@ async def no_leaks_of_ours(no_leaks: None) -> None:
     del no_leaks
     loop = asyncio.get_running_loop()
     note = loop.get_exception_handler()
-    if note is not None and os.environ.get("FANVUE_TEST_LOOP") == "uvloop":
+    if note is not None and _ON_UVLOOP:
         loop.set_exception_handler(
             lambda loop, report: None if _is_uvloops_own(report) else note(loop, report)
         )
