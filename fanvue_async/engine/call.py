@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fanvue_async import errors
 from fanvue_async.engine import wire
-from fanvue_async.engine.answers import SUCCESS, Answer, api_error
+from fanvue_async.engine.answers import SUCCESS, Answer
+from fanvue_async.engine.api_errors import api_error
 from fanvue_async.engine.failures import Failure
 from fanvue_async.engine.response_headers import DEPRECATION, SUNSET
 from fanvue_async.engine.retry import TRANSIENT_STATUSES, Failed, may_repeat

@@ -1,9 +1,8 @@
-"""Where requests go and by which way: base URL, common headers, TLS and proxy."""
+"""Where requests go and by which way: base URL, TLS and proxy."""
 
 from __future__ import annotations
 
 import os
-import platform
 import ssl as ssl_module
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from fanvue_async import config
-from fanvue_async.version import __version__
+from fanvue_async.engine.request_headers import request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,13 +40,9 @@ class Origin:
             base_url, name = config.base_url_from_environment()
         self.base_url: str = config.checked_base_url(base_url, name, allow_http=allow_http)
         self.api_version: str = config.checked_api_version(api_version)
-        self.headers: dict[str, str] = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "User-Agent": _user_agent(config.checked_user_agent(user_agent)),
-        }
-        """What goes with every request."""
-        self.headers["X-Fanvue-API-Version"] = self.api_version
+        self.headers: dict[str, str] = request_headers(
+            self.api_version, config.checked_user_agent(user_agent)
+        )
         self.options: dict[str, Any] = _options(
             config.checked_ssl(ssl), config.checked_proxy(proxy)
         )
@@ -116,11 +111,3 @@ def _options(
         if login is not None:
             options["proxy_headers"] = {"Proxy-Authorization": aiohttp.encode_basic_auth(*login)}
     return options
-
-
-def _user_agent(application: str | None) -> str:
-    own = (
-        f"fanvue-async/{__version__} "
-        f"(Python {platform.python_version()}; aiohttp {aiohttp.__version__})"
-    )
-    return f"{own} {application}" if application else own

@@ -22,3 +22,12 @@ def test_the_page_names_every_file() -> None:
     files = {path.name for path in (*_PACKAGE.glob("*.py"), *(_PACKAGE / "engine").glob("*.py"))}
     folders = {f"{path.parent.name}/" for path in _PACKAGE.glob("*/__init__.py")}
     assert named == files - _UNNAMED | folders
+
+
+def test_the_picture_names_files_that_are_there() -> None:
+    """One that was moved or renamed is so in the picture, too."""
+    picture = (_ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8")
+
+    named = set(re.findall(r"(?:resources/)?(\w+\.py)", picture))
+
+    assert named <= {path.name for path in _PACKAGE.rglob("*.py")}

@@ -24,7 +24,7 @@ _TESTS = {
     "credentials.py": ("bugs/test_accounts.py",),
     "errors.py": ("test_public_api.py", "test_errors.py"),
     "config.py": ("test_public_api.py", "test_config.py"),
-    "answers.py": ("engine/test_response_headers.py", "faults/test_table.py"),
+    "api_errors.py": ("engine/test_response_headers.py", "faults/test_table.py"),
     "pyproject.toml": ("test_public_api.py",),
     "bodies.py": ("faults/test_table.py",),
     "exchange.py": ("engine/test_exchange.py", "faults/test_table.py"),

@@ -17,7 +17,8 @@ from support.raw_server import RawServer
 
 from fanvue_async import RateLimit, errors
 from fanvue_async.engine import wire
-from fanvue_async.engine.answers import Answer, api_error
+from fanvue_async.engine.answers import Answer
+from fanvue_async.engine.api_errors import api_error
 from fanvue_async.engine.credentials import Bearer
 
 # Has each kind of character that a token may hold.
