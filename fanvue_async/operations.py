@@ -1,4 +1,4 @@
-"""The table of operations: what this package calls, and by which coroutine."""
+"""The table of operations, read off the resources: what is called, and by which coroutine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The headers of every request; the token's is in ``credentials.py``."""
+"""The headers of every request to the API; the token's is in ``credentials.py``.
+
+What goes to the authorization server gets a few of them, and parts of an upload none.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from fanvue_async.version import __version__
 
 
 def request_headers(api_version: str, user_agent: str | None) -> dict[str, str]:
-    """Make the headers that go with every request."""
+    """Make the headers that go with every request to the API."""
     return {
         "Accept": "application/json",
         "Accept-Encoding": "gzip",
