@@ -224,7 +224,7 @@ class RequestBody(aiohttp.BytesPayload):
     reused: bool = False
     """Whether its connection had carried an earlier request of this pool."""
     unfit: bool = False
-    """Whether its connection was given up before anything was sent; there may be a better one."""
+    """Whether its idle connection was given up before anything was sent; there may be another."""
     answer: Answer | None = None
     """The answer as soon as its status is known to be no success; its body may still grow."""
     on_piece: Callable[[int], None] | None = None
@@ -266,7 +266,7 @@ class RequestBody(aiohttp.BytesPayload):
         self.reused = known is not None
         self._socket = (known or self._connections.add(protocol, transport)).socket
         if not (self._connections.are_checked or self._connections.is_fit(protocol)):
-            self.unfit = True
+            self.unfit = self.reused  # a new one would be followed by one like it
             raise aiohttp.ClientConnectionError
         self.left = transport is not None and not transport.is_closing()
         on_piece = self.on_piece
