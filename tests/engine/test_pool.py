@@ -532,7 +532,7 @@ async def test_what_follows_a_dead_idle_connection_is_told_as_it_is() -> None:
     """The request that left on the second connection is not said never to have left."""
     with RawServer(read, hang) as server:
         server.play(read, SUCCESS, fin)
-        timeout, once = Timeout(attempt=0.3), RetryPolicy.never()
+        timeout, once = Timeout(attempt=1.0), RetryPolicy.never()
         async with (
             aiohttp.ClientSession() as session,
             server.client(session=session, timeout=timeout, retry=once) as client,
