@@ -333,7 +333,7 @@ class _New:
         found: list[Message] = []
         counted = 0
         newest: tuple[str, datetime] | None = None
-        async for message in self._inbox._fanvue.messages.list(chat.user.uuid):  # noqa: SLF001
+        async for message in self._inbox._fanvue.messages.list(chat.user.uuid):  # noqa: SLF001 - ours
             sent_at = message.sent_at
             if position is not None and message.uuid == position[0]:
                 break

@@ -95,7 +95,7 @@ class Gate:
         self.admit()
         try:
             await waiter.future
-        except BaseException:
+        except BaseException:  # however the wait ends, nobody else waits for it
             future = waiter.future
             if future.done() and not future.cancelled() and future.exception() is None:
                 self.leave(was_sent=False)  # its turn came in that moment
@@ -264,12 +264,11 @@ class Gates:
         if self._store is None:
             gate = Gate(self._clock, Allowance(self._server_clock))
         else:
-            # Here, for most programs share nothing.
-            from fanvue_async.engine.shares import SharedAllowance, SharedStore  # noqa: PLC0415
+            from fanvue_async.engine import shares  # noqa: PLC0415 - most programs share nothing
 
-            self._shared = self._shared or SharedStore(self._store)
+            self._shared = self._shared or shares.SharedStore(self._store)
             name = "/".join(key)
-            allowance = SharedAllowance(self._server_clock, self._shared, name, self._clock)
+            allowance = shares.SharedAllowance(self._server_clock, self._shared, name, self._clock)
             gate = Gate(self._clock, allowance)
             allowance.admit = gate.admit
         self._made.add(gate)

@@ -58,7 +58,7 @@ async def send_once(session: Session, request: Request[T], trace: Trace[T], *, c
         deadline = call.deadline
         try:
             error, result = await run(call), None
-        except BaseException:
+        except BaseException:  # a cancel, or the token provider's own
             send.is_settled = not call.is_unknown
             del call
             raise

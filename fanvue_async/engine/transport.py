@@ -82,7 +82,7 @@ class Connections:
             or protocol.should_close
             # The parser in pure Python keeps to itself what it did not understand, so that only its
             # private attribute tells of it.
-            or (_PARSER_IN_PYTHON and getattr(protocol._parser, "_tail", None))  # noqa: SLF001
+            or (_PARSER_IN_PYTHON and getattr(protocol._parser, "_tail", None))  # noqa: SLF001 - see above
             or known.look(0)
         )
 
@@ -152,7 +152,8 @@ class Connector(aiohttp.TCPConnector):
     # empty one: what a caller keeps in its context is gone with the call.
 
     async def _wrap_create_connection(self, *args: Any, **kwargs: Any) -> Any:
-        connecting = super()._wrap_create_connection(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+        # It is private, and typed only in part.
+        connecting = super()._wrap_create_connection(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType] # see above
         return await _in_no_context(connecting)
 
     async def _start_tls_connection(self, *args: Any, **kwargs: Any) -> Any:
@@ -170,7 +171,7 @@ async def _in_no_context(connecting: Coroutine[Any, Any, Any]) -> Any:
     task = asyncio.get_running_loop().create_task(connecting, context=Context())
     try:
         return await task
-    except BaseException:
+    except BaseException:  # goes on; only a connection that nobody gets is dropped
         # A cancel of ours also ended the task, unless it was done in that very moment.
         if task.done() and not task.cancelled() and task.exception() is None:
             task.result()[0].abort()
@@ -188,7 +189,7 @@ def forget_context(protocol: Any) -> None:
 def abandon(connector: aiohttp.BaseConnector) -> None:
     """Close the sockets of a connector whose event loop is closed, and which can't do it itself."""
     # aiohttp has no public list of its connections, neither of these nor of those in use.
-    idle = [protocol for kept in connector._conns.values() for protocol, _ in kept]  # noqa: SLF001
+    idle = [protocol for kept in connector._conns.values() for protocol, _ in kept]  # noqa: SLF001 - see above
     for protocol in [*idle, *connector._acquired]:  # noqa: SLF001 - see above
         transport: Any = protocol.transport
         tls: Any = getattr(transport, "_ssl_protocol", None)

@@ -278,7 +278,7 @@ class Transfer:
                 await sending
         except asyncio.CancelledError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # its group does not tell which came first
             self._error = self._error or error
             raise
 

@@ -366,7 +366,7 @@ class CreatorMediaResource(Resource):
                 if wait_until_ready:
                     status = await self._wait(session.media_uuid, status)
                 return UploadedMedia(media_uuid=session.media_uuid, status=status)
-        except BaseException as error:
+        except BaseException as error:  # a cancel gets the note, too
             if not (isinstance(error, TimeoutError) and scope.expired()):
                 _note(error, begun)
                 raise

@@ -308,7 +308,7 @@ class _File:
         try:
             yield
             self._execute("COMMIT")
-        except BaseException:
+        except BaseException:  # goes on when the transaction is undone
             if self._connection.in_transaction:  # SQLite ends it itself when the disk is full
                 self._execute("ROLLBACK")
             raise
@@ -324,7 +324,7 @@ class _File:
             self._connection = sqlite3.connect(self._path, isolation_level=None)
             try:
                 self._prepare(until)
-            except BaseException:
+            except BaseException:  # goes on; one half prepared is of no use
                 self.close()
                 raise
         self._wait_until(until)

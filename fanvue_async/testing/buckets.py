@@ -150,8 +150,8 @@ def checked(limit: object, seconds: object) -> tuple[int, float]:
         type(limit) is int
         and limit > 0
         and type(seconds) in (int, float)
-        and 0 < float(seconds) < math.inf  # type: ignore[arg-type]
+        and 0 < float(seconds) < math.inf  # type: ignore[arg-type] # see above
     )
     if not is_sound:
         raise ValueError("rate_limit must be a number of requests and one of seconds")
-    return limit, float(seconds)  # type: ignore[return-value, arg-type]
+    return limit, float(seconds)  # type: ignore[return-value, arg-type] # likewise

@@ -157,7 +157,7 @@ class Worker:
                 return
             try:
                 await work.keep(delivery)
-            except BaseException:
+            except BaseException:  # goes on; another worker may take it at once
                 await work.claim.lease.release()
                 raise
         except asyncio.CancelledError:  # by closing, which is no end of the request's own task
@@ -201,5 +201,5 @@ class Worker:
         assert self._callback is not None  # nothing is taken before there is one
         outcome = self._callback(event)
         # Its type says that it is; of a callback that nobody type-checked it may not be so.
-        if inspect.isawaitable(outcome):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if inspect.isawaitable(outcome):  # pyright: ignore[reportUnnecessaryIsInstance] # see above
             await outcome

@@ -105,7 +105,7 @@ async def prism(executable: Path) -> AsyncGenerator[str, None]:
         except TimeoutError:
             raise AssertionError(f"Prism did not start within {START_SECONDS} s") from None
         yield started
-    except BaseException:
+    except BaseException:  # whatever it is, its words may tell why
         say("Prism said:\n" + "".join(said))
         raise
     finally:

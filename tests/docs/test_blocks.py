@@ -146,7 +146,7 @@ def _evaluate(example: Example) -> None:
         example.evaluate()
     except SkipTest:
         pass  # it says why: test_every_skipped_block_says_why
-    except Exception as error:
+    except Exception as error:  # of any block; it goes on with the place
         error.add_note(f"in the block at {Path(example.path).name}:{example.line}")
         raise
 

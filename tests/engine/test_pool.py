@@ -45,6 +45,8 @@ from fanvue_async.testing import FakeFanvue
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from support.raw_server import Connection
+
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 
@@ -530,17 +532,22 @@ async def test_dead_idle_connections_of_a_borrowed_session_cost_one_attempt() ->
 
 async def test_what_follows_a_dead_idle_connection_is_told_as_it_is() -> None:
     """The request that left on the second connection is not said never to have left."""
+
+    def fin_later(connection: Connection) -> None:
+        time.sleep(0.1)
+        fin(connection)
+
     with RawServer(read, hang) as server:
-        server.play(read, SUCCESS, fin)
+        server.play(read, SUCCESS, fin_later)
         timeout, once = Timeout(attempt=1.0), RetryPolicy.never()
         async with (
             aiohttp.ClientSession() as session,
             server.client(session=session, timeout=timeout, retry=once) as client,
         ):
             await client.chats.create(USER)
-            time.sleep(0.1)  # noqa: ASYNC251 - so that the call is the first to see the end
+            time.sleep(0.3)  # noqa: ASYNC251 - so that the call is the first to see the end
             with pytest.raises(NoAnswerError) as caught:
-                await client.chats.create(USER)
+                await client.request("POST", "/what-is-sent-once")
     assert caught.value.maybe_processed
 
 

@@ -229,7 +229,7 @@ async def for_a_creator(client: FanvueClient) -> None:
 
 
 async def mistakes(client: FanvueClient) -> None:
-    """Both checkers refuse each of these lines, or complain of its comment."""
+    """Both checkers refuse each of these lines, or complain of its comment: hence all of these."""
     creator = client.creator(USER)
     await creator.chats.unread()  # type: ignore[attr-defined]
     await creator.messages.delete(USER, USER)  # type: ignore[attr-defined]

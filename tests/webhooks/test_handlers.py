@@ -336,7 +336,7 @@ async def test_a_plain_function_will_do() -> None:
     got: list[str] = []
     async with (
         made(MemoryStore()) as webhooks,
-        over_asgi(webhooks, lambda event: got.append(event.id)) as send,  # type: ignore[arg-type, return-value]
+        over_asgi(webhooks, lambda event: got.append(event.id)) as send,  # type: ignore[arg-type, return-value] # no awaitable
     ):
         await send(event())
 
