@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from faults.gap import replaced_behind
-from support.raw_server import SUCCESS, RawServer, fin, hang, read
+from support.raw_server import SUCCESS, RawServer, hang, read
 from support.stages import (
     CountingFake,
     LoopServer,
@@ -532,20 +533,25 @@ async def test_dead_idle_connections_of_a_borrowed_session_cost_one_attempt() ->
 
 async def test_what_follows_a_dead_idle_connection_is_told_as_it_is() -> None:
     """The request that left on the second connection is not said never to have left."""
+    is_ending, may_end, has_ended = (threading.Event() for _ in range(3))
 
-    def fin_later(connection: Connection) -> None:
-        time.sleep(0.1)
-        fin(connection)
+    def end(connection: Connection) -> None:
+        is_ending.set()
+        may_end.wait()
+        connection.socket.shutdown(socket.SHUT_WR)
+        has_ended.set()
 
     with RawServer(read, hang) as server:
-        server.play(read, SUCCESS, fin_later)
+        server.play(read, SUCCESS, end)
         timeout, once = Timeout(attempt=1.0), RetryPolicy.never()
         async with (
             aiohttp.ClientSession() as session,
             server.client(session=session, timeout=timeout, retry=once) as client,
         ):
             await client.chats.create(USER)
-            time.sleep(0.3)  # noqa: ASYNC251 - so that the call is the first to see the end
+            await until(is_ending.is_set)
+            may_end.set()
+            has_ended.wait()  # in this turn of the loop: the call is the first to see the end
             with pytest.raises(NoAnswerError) as caught:
                 await client.request("POST", "/what-is-sent-once")
     assert caught.value.maybe_processed
