@@ -257,7 +257,10 @@ async def test_templates_and_confirm_false_are_not_looked_for(scene: Scene) -> N
     assert not caught.value.looked_for
 
 
-@pytest.mark.parametrize("fault", ["404", "403", "no date"])
+@pytest.mark.parametrize(
+    "fault",
+    ["404", "403", "Date: some day", "Date: Fri, 27 Nov 2026 09:00:00 +9999999999999999"],
+)
 async def test_a_chat_that_cannot_be_read_settles_nothing(scene: Scene, fault: str) -> None:
     """The first error comes as it was: without a reading, or without the server's clock."""
     scene.faults = ["dropped"]

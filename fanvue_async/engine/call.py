@@ -9,7 +9,7 @@ from fanvue_async import errors
 from fanvue_async.engine import wire
 from fanvue_async.engine.answers import SUCCESS, Answer
 from fanvue_async.engine.api_errors import api_error
-from fanvue_async.engine.failures import Failure
+from fanvue_async.engine.failures import Failure, failure_of_reading
 from fanvue_async.engine.response_headers import DEPRECATION, SUNSET
 from fanvue_async.engine.retry import TRANSIENT_STATUSES, Failed, may_repeat
 from fanvue_async.log import logger
@@ -118,6 +118,8 @@ class Call(Generic[T]):
             self.value = self.request.read(result)
         except wire.MalformedBodyError as error:
             failure = Failure(errors.DecodeError, f"the response body is {error}")
+        except Exception as error:  # noqa: BLE001 - a fault of ours, and still an error of the call
+            failure = failure_of_reading(error)
         else:
             self.bucket.quota.refund()
             return None

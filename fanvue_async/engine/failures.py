@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from fanvue_async.engine.transport import NotRepeatedError, RequestBody
 from fanvue_async.errors import (
+    DecodeError,
     FanvueError,
     NoAnswerError,
     NotSentError,
@@ -78,6 +79,12 @@ def failure_of(error: BaseException, body: RequestBody) -> Failure:
         stale = body.reused and _without_a_byte(error)
         return Failure(NoAnswerError, "the response was lost", cause, transient=True, stale=stale)
     return Failure(TransportError, "the request failed", cause, unexpected=_frames(error))
+
+
+def failure_of_reading(error: Exception) -> Failure:
+    """Tell of an exception that nobody expected of reading a success."""
+    message = "the response could not be read"
+    return Failure(DecodeError, message, type(error).__name__, unexpected=_frames(error))
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
 from fanvue_async.engine.call import Call
 from fanvue_async.engine.recovery import run
+from fanvue_async.engine.response_headers import date_of
 
 if TYPE_CHECKING:
     from fanvue_async.engine.answers import Answer
@@ -123,11 +123,8 @@ def _dated(request: Request[T]) -> Request[tuple[datetime | None, T]]:
     read = request.read
 
     def read_with_date(answer: Answer) -> tuple[datetime | None, T]:
-        try:
-            date = parsedate_to_datetime(answer.headers["Date"])
-        except (KeyError, ValueError):
-            date = None
-        return date if date and date.tzinfo else None, read(answer)
+        date = date_of(answer.headers)
+        return None if date is None else datetime.fromtimestamp(date, UTC), read(answer)
 
     evolve: Any = attrs.evolve
     return cast("Request[tuple[datetime | None, T]]", evolve(request, read=read_with_date))

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 import pytest
 from support import stages
@@ -50,9 +50,11 @@ from fanvue_async import (
     Timeout,
     TransportError,
 )
+from fanvue_async.engine.operation import Request
 from fanvue_async.testing import FakeFanvue
 
 if TYPE_CHECKING:
+    from fanvue_async.engine.answers import Answer
     from fanvue_async.testing import DropAfter
 
 TRANSIENT = [500, 502, 503, 504, *range(520, 528), 529, 530]
@@ -318,6 +320,27 @@ async def test_what_a_provider_raises_reaches_the_caller_unchanged(
 
     assert caught.value is raised
     assert len(fake.requests) == (0 if when == "first" else 1)
+
+
+async def test_an_exception_that_nobody_expected_of_reading(
+    client: FanvueClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends in a typed error, and is logged once with its frames, without its text."""
+
+    def stumble(_answer: Answer) -> Never:
+        raise RuntimeError("words of the response")
+
+    request = Request(
+        "POST", "POST /chats", "/chats", stumble, body=b'{"userUuid":"%s"}' % USER.encode()
+    )
+    for _ in range(2):
+        with pytest.raises(DecodeError, match="could not be read") as caught:
+            await client._session.send(request)
+        assert (caught.value.maybe_processed, caught.value.cause) == (True, "RuntimeError")
+        assert caught.value.attempts == 1
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "stumble" in record.getMessage()
+    assert "words of the response" not in caplog.text
 
 
 @pytest.mark.parametrize("is_full", [False, True])
