@@ -26,6 +26,7 @@ _SOONEST_LOOK = 0.001
 _LOOK_AGAIN = 1.0  # seconds that a waiter sleeps at most before the gate looks again
 _BLIND_WAIT = 1.0  # seconds to wait after a first 429 that says nothing
 _BLIND_WAIT_MAX = 60.0
+_LONGEST_CLOSED = 3_600.0  # whatever a 429 says: then a call asks again
 _MAX_MEMBERS = 1_000
 
 
@@ -112,7 +113,7 @@ class Gate:
             self.admit()
 
     def refuse(self, retry_after: float | None) -> None:
-        """Close the gate for as long as a 429 asks for, if it says so."""
+        """Close the gate for as long as a 429 asks for, if it says so, but for an hour at most."""
         now = self._clock()
         seconds = retry_after
         if seconds is None:
@@ -125,7 +126,7 @@ class Gate:
                 self._blind_wait = 0.0
             seconds = max(_BLIND_WAIT, min(_BLIND_WAIT_MAX, self._blind_wait * 2))
             self._blind_wait = seconds
-        self._closed_until = max(self._closed_until, now + seconds)
+        self._closed_until = max(self._closed_until, now + min(seconds, _LONGEST_CLOSED))
 
     def place_of_next(self, *, first: bool) -> int:
         """Return the place, from 0, of who begins to wait; ``first`` goes before all others."""

@@ -280,7 +280,10 @@ async def test_an_operation_with_a_limit_of_its_own_has_a_bucket_of_its_own() ->
 
 
 def test_a_429_closes_the_gate_for_as_long_as_it_says() -> None:
-    """Else up to the reset; else one second, and longer each time that it was not enough."""
+    """Else up to the reset; else one second, and longer each time that it was not enough.
+
+    A day or a year is not waited out: after an hour, a call asks again.
+    """
 
     async def test() -> None:
         process = Process(Api())
@@ -302,6 +305,8 @@ def test_a_429_closes_the_gate_for_as_long_as_it_says() -> None:
         gate.allowance.window = attrs.evolve(gate.allowance.window, remaining=0)
         gate.refuse(None)
         assert 1.0 < gate.seconds_for(0) <= 3.0
+        gate.refuse(999_999_999.0)
+        assert gate.seconds_for(0) == pytest.approx(3_600.0)
 
     run(test())
 
