@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import attrs
 
+from fanvue_async.engine.cancels import kept
 from fanvue_async.engine.wire import uuid_text
 from fanvue_async.errors import LASTING, FanvueError, InvalidArgumentError, StoreError
 from fanvue_async.stores import Entry, Store, documents
@@ -43,7 +44,6 @@ _WRITE_PAUSE = 1.0  # seconds between tries to write what a call came to, and af
 _NAME_LENGTH = 200
 _ENCODED_LENGTH = 900  # so that every key fits the 1,000 characters of a store
 _MAX_CONCURRENCY = 10_000
-_running: set[asyncio.Task[Any]] = set()  # so that no task is collected while it works
 
 
 @attrs.frozen
@@ -187,7 +187,7 @@ class Bulk(Generic[T, V]):
     async def __anext__(self) -> Done[T, V]:
         while True:
             if not self._is_exhausted and self._pulling is None and self._has_room:
-                self._pulling = _kept(self._source.next())
+                self._pulling = kept(self._source.next())
             waited: set[asyncio.Task[Any]] = {*self._working}
             if self._pulling is not None:
                 waited.add(self._pulling)
@@ -233,7 +233,7 @@ class Bulk(Generic[T, V]):
         if isinstance(item, _End):
             self._is_exhausted = True
         else:
-            self._working[_kept(self._worker.handle(item))] = item
+            self._working[kept(self._worker.handle(item))] = item
 
     def _finished(self) -> Done[T, V] | None:
         """Return what one of the finished calls came to, unless it had nothing to do."""
@@ -421,10 +421,3 @@ class _Source(Generic[T]):
             return await anext(self._later, _End.END)
         assert self._now is not None
         return next(self._now, _End.END)
-
-
-def _kept(coroutine: Any) -> asyncio.Task[Any]:
-    task: asyncio.Task[Any] = asyncio.ensure_future(coroutine)
-    _running.add(task)
-    task.add_done_callback(_running.discard)
-    return task

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
-_running: set[asyncio.Task[None]] = set()
+T = TypeVar("T")
+
+_running: set[asyncio.Task[Any]] = set()
 
 
 def cancels() -> int:
@@ -34,7 +36,7 @@ async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
     await asyncio.shield(kept(work))
 
 
-def kept(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+def kept(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """Start ``work`` in a task that is not collected while it runs."""
     task = asyncio.ensure_future(work)
     _running.add(task)
