@@ -239,7 +239,7 @@ def _mend_container(shape: Any, value: Any) -> Any:
         items = cast("list[Any]", value)
         return [_mend(arguments[0], item) for item in items] if arguments else items
     if get_origin(shape) is dict:
-        return {key: _mend(get_args(shape)[1], item) for key, item in value.items()}
+        return {wire.whole_text(key): _mend(arguments[1], item) for key, item in value.items()}
     if not (isinstance(shape, type) and issubclass(shape, msgspec.Struct)):
         return value
     shapes = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
@@ -247,8 +247,7 @@ def _mend_container(shape: Any, value: Any) -> Any:
 
 
 def _mend_text(shape: Any, value: str) -> Any:
-    if shape is str:  # an emoji cut in half is a lone surrogate, which can't be written again
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    value = wire.whole_text(value)  # of whatever shape: msgspec raises what it should not
     if shape not in (_TIMESTAMP, date):
         return value
     try:

@@ -137,6 +137,11 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+def whole_text(text: str) -> str:
+    """Replace lone surrogates, which cannot be written again, by U+FFFD: an emoji cut in half."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def uuid_text(value: object) -> str | None:
     """Write a UUID as the API does, in lower case; None if ``value`` is not a UUID.
 

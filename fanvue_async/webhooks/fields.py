@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeAlias, cast
 
+from fanvue_async.engine.wire import whole_text
 from fanvue_async.errors import MalformedEventError
 from fanvue_async.webhooks.events import CheckoutLink, EventUser, Tracking
 
@@ -37,13 +38,8 @@ def text(data: Document, name: str) -> str | None:
     """Read a text."""
     value = data.get(name)
     if isinstance(value, str):
-        return _unicode(value)
+        return whole_text(value)
     return None if value is None else refuse(name, "text", value)
-
-
-def _unicode(value: str) -> str:
-    """Replace lone surrogates, which cannot be written again, by U+FFFD."""
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def flag(data: Document, name: str) -> bool | None:
@@ -106,7 +102,7 @@ def texts(data: Document, name: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         return refuse(name, "a list", value)
     return tuple(
-        _unicode(item) if isinstance(item, str) else refuse(name, "a list of texts", item)
+        whole_text(item) if isinstance(item, str) else refuse(name, "a list of texts", item)
         for item in cast("list[object]", value)
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -16,9 +17,15 @@ from support.judge import Declared, the_judge
 from support.samples import Samples
 from yarl import URL
 
-from fanvue_async.operations import Row, operations
+from fanvue_async.engine.answers import Answer
+from fanvue_async.engine.operation import Operation
+from fanvue_async.engine.wire import MalformedBodyError
+from fanvue_async.operations import Row, _nouns, operations
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
     from fanvue_async import FanvueClient
     from fanvue_async.testing import FakeFanvue
 
@@ -146,6 +153,39 @@ async def test_a_model_can_do_without_what_may_be_missing(
 
     assert differences(of, documents, result) == []
     assert not caplog.messages
+
+
+def _places(document: Any) -> Iterator[tuple[Any, Any]]:
+    """Give each object or list within a document, with each of its keys."""
+    keys = cast("Any", document) if isinstance(document, dict) else range(len(document))
+    for key in keys:
+        yield document, key
+        if isinstance(document[key], dict | list):
+            yield from _places(document[key])
+
+
+# Half an emoji, numbers that fit nothing, times beyond all times, and shapes that are not due.
+_ODD: list[Any] = [None, True, "half \ud83d", "", 2**80, 1e308, "0001-01-01T00:00:00+23:59", [], {}]
+
+
+@pytest.mark.parametrize("noun", list(_nouns()), ids=lambda noun: noun.__name__.rpartition(".")[2])
+def test_whatever_stands_in_a_response_is_read_or_refused(noun: ModuleType) -> None:
+    """An odd value instead of any part of any response raises nothing else."""
+    for operation in vars(noun).values():
+        if not isinstance(operation, Operation):
+            continue
+        _, media_type, schema = JUDGE.operations[operation.id].success
+        if schema is None or media_type == "text/plain":
+            continue
+        whole = [Samples().document(schema)]
+        for around, key in _places(whole):
+            usual = around[key]
+            for value in _ODD:
+                around[key] = value
+                answer = Answer(200, {}, json.dumps(whole[0]).encode())
+                with suppress(MalformedBodyError):
+                    operation._read(answer)
+            around[key] = usual
 
 
 def differences(of: Declared, documents: list[Any], result: Any, choice: int = 0) -> list[str]:
