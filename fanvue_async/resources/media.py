@@ -476,7 +476,10 @@ class CreatorMediaResource(Resource):
         Source: completeUploadSession, https://api.fanvue.com/docs/api-reference
 
         """
-        given = self._check(_COMPLETE_UPLOAD).several("parts", parts)
+        check = self._check(_COMPLETE_UPLOAD)
+        given = check.several("parts", parts)
+        if not all(isinstance(part, UploadPart) for part in given):
+            raise check.refuse("each of parts must be an UploadPart")
         ordered = sorted(given, key=lambda part: part.number)
         json = {"parts": [{"PartNumber": part.number, "ETag": part.etag} for part in ordered]}
         return await self._call(_COMPLETE_UPLOAD, upload_id, json=json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 import attrs
@@ -122,7 +122,8 @@ def moment(value: Any) -> datetime:
     """Read a date with a time and an offset (ISO 8601)."""
     try:
         read = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        read.astimezone(UTC)  # where it may lie before the year 1, or after 9999
+    except (TypeError, ValueError, OverflowError):
         raise InvalidError("must be a date-time in ISO 8601") from None
     if read.tzinfo is None:
         raise InvalidError("must be a date-time with an offset")

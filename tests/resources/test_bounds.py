@@ -142,6 +142,7 @@ _REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda c: c.media.upload_part_url("", 1), "upload_id must be a str of 1 to 255"),
     (lambda c: c.media.upload_part_url("a", 0), "part_number must be an int, 1 to 10"),
     (lambda c: c.media.complete_upload("a", "parts"), "parts must be a list"),
+    (lambda c: c.media.complete_upload("a", ["part"]), "each of parts must be an UploadPart"),
     (lambda c: c.vault.create_folder("x" * 256), "name must have 1 to 255"),
     (lambda c: c.vault.get_folder(""), "folder_name must be a str of 1 to 255"),
     (lambda c: c.vault.rename_folder("a", None), "name must be a str, not a NoneType"),

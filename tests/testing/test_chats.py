@@ -378,6 +378,7 @@ async def test_mass_messages(fake: FakeFanvue, side: Judged) -> None:
         ({"price": 500}, "A price needs"),
         ({"scheduledAt": "2026-01-01"}, "scheduledAt must be a date-time"),
         ({"scheduledAt": "tomorrow"}, "scheduledAt must be a date-time"),
+        ({"scheduledAt": "0001-01-01T00:00:00+23:00"}, "scheduledAt must be a date-time"),
     ],
 )
 async def test_a_mass_message_must_be_as_documented(
