@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _KEPT_SECONDS = 3_600.0  # how long the store keeps a window after its last change
-_POLL_SECONDS = 0.05  # how often a window is read again while its end is unknown
+_POLL_SECONDS = 0.05  # how often a window is looked at again while its end is unknown
 _PROBE_SECONDS = 2.0  # how long the others wait for the first call, which asks an unknown bucket
 _IN_FLIGHT_SECONDS = 30.0  # how long the first response of a window may take
 _AHEAD = 32  # the part of what is left, 1 in so many, that is drawn at least
@@ -110,9 +110,9 @@ class SharedAllowance(Allowance):
     def seconds_for(self, place: int, now: float) -> float:
         """Return the least number of seconds until the waiter at a place, from 0, may go."""
         seconds = super().seconds_for(place, now)
-        if place == 0 and (self._task is not None or now < self._ask_again_at):
-            return max(seconds, _POLL_SECONDS)
-        return seconds
+        is_asking = self._task is not None or now < self._ask_again_at
+        is_blind = self.window.reset is not None and not self.clock.is_known  # see _Sightings
+        return max(seconds, _POLL_SECONDS) if place == 0 and (is_asking or is_blind) else seconds
 
     def close(self) -> None:
         """End what goes on with the store, for good."""

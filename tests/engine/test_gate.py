@@ -67,6 +67,11 @@ class Api:
         return Answer(429 if is_refused else 200, headers)
 
 
+def clocked(kind: type[MemoryStore] = MemoryStore) -> MemoryStore:
+    """Make a store whose entries expire by the loop's time."""
+    return kind(_clock=asyncio.get_running_loop().time)
+
+
 @attrs.define
 class Process:
     """One process's gates, and calls that go through them as ``Call`` lets them."""
@@ -349,7 +354,7 @@ def test_the_operations_of_a_bucket_are_not_remembered_without_end(
 @in_virtual_time
 async def test_a_shared_bucket_whose_responses_say_nothing() -> None:
     """One process finds it open; the others learn of it from the store."""
-    api, store = Api(says=False, limit=1_000), MemoryStore()
+    api, store = Api(says=False, limit=1_000), clocked()
     everyone = [Process(api, store) for _ in range(3)]
     await asyncio.gather(*(one.call() for one in everyone for _ in range(20)))
     assert api.refused == 0
@@ -361,7 +366,7 @@ async def test_a_shared_bucket_whose_responses_say_nothing() -> None:
 @in_virtual_time
 async def test_a_report_that_comes_just_behind_another_is_told_as_well() -> None:
     """The store learns of it too, or nobody might ever know when the window ends."""
-    process = Process(Api(), MemoryStore(_clock=asyncio.get_running_loop().time))
+    process = Process(Api(), clocked())
     allowance = process.gate.allowance
     assert isinstance(allowance, SharedAllowance)
     await process.call()
@@ -381,7 +386,7 @@ async def test_a_report_that_comes_just_behind_another_is_told_as_well() -> None
 @in_virtual_time
 async def test_a_store_call_that_is_cancelled_is_not_begun_anew_at_once() -> None:
     """By a store that cancels what it is asked; the next call of ours asks again."""
-    process = Process(Api(), MemoryStore(_clock=asyncio.get_running_loop().time))
+    process = Process(Api(), clocked())
     allowance = process.gate.allowance
     assert isinstance(allowance, SharedAllowance)
     await process.call()
@@ -405,7 +410,7 @@ async def test_a_store_call_that_is_cancelled_is_not_begun_anew_at_once() -> Non
 @in_virtual_time
 async def test_a_first_429_without_a_word_closes_a_shared_gate_as_long_as_any() -> None:
     """A look into the store that is under way is no end of the wait."""
-    process = Process(Api(), MemoryStore(_clock=asyncio.get_running_loop().time))
+    process = Process(Api(), clocked())
     assert not process.gate.try_enter()
     process.gate.refuse(None)
     assert process.gate.seconds_for(0) == 1.0
@@ -415,7 +420,7 @@ async def test_a_first_429_without_a_word_closes_a_shared_gate_as_long_as_any() 
 @in_virtual_time
 async def test_a_window_whose_responses_were_all_lost_ends() -> None:
     """A process that was killed with all of it in flight holds the others up for one at most."""
-    api, store = Api(limit=5), MemoryStore(_clock=asyncio.get_running_loop().time)
+    api, store = Api(limit=5), clocked()
     killed, other = Process(api, store), Process(api, store)
     await asyncio.gather(*(killed.call() for _ in range(5)))
     api.delay = 600.0
@@ -432,12 +437,31 @@ async def test_a_window_whose_responses_were_all_lost_ends() -> None:
     other.gates.close()
 
 
+@in_virtual_time
+async def test_who_does_not_know_the_time_of_the_api_looks_now_and_then() -> None:
+    """Not a thousand times a second, though the machine's clock is ahead of the API's."""
+    api, store = Api(limit=1), clocked()
+    first, other = Process(api, store), Process(api, store)
+    await first.call()
+    looks = list[float]()
+
+    def ahead() -> float:
+        looks.append(EPOCH + 3_600.0)
+        return looks[-1]
+
+    other.gate.allowance.clock._wall = ahead
+    assert 2.0 <= await other.call() <= 2.2
+    assert len(looks) < 200
+    for one in (first, other):
+        one.gates.close()
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_a_shared_request_that_never_left_is_given_back(known: bool) -> None:
     """Whether it was to ask an unknown bucket, or was drawn from a window."""
 
     async def test() -> None:
-        process = Process(Api(limit=1), MemoryStore())
+        process = Process(Api(limit=1), clocked())
         if known:
             await process.call()
             await asyncio.sleep(3.0)
@@ -458,7 +482,7 @@ def test_a_shared_request_that_never_left_is_given_back(known: bool) -> None:
 @in_virtual_time
 async def test_a_report_that_comes_too_late_for_the_store() -> None:
     """The window may have ended when the store can be told of it; then it says nothing."""
-    store = MemoryStore(_clock=asyncio.get_running_loop().time)
+    store = clocked()
     process = Process(Api(window=1.0), store)
     allowance = process.gate.allowance
     await process.gate.enter(FOREVER, first=False)
@@ -477,7 +501,7 @@ def test_a_reset_that_makes_no_sense(reset: float, shared: bool) -> None:
     """In the past or a day ahead: the bucket is as open as one that says nothing."""
 
     async def test() -> None:
-        store = MemoryStore(_clock=asyncio.get_running_loop().time) if shared else None
+        store = clocked() if shared else None
         process = Process(Api(), store)
         call = process.api.call
 
@@ -549,7 +573,7 @@ def test_processes_share_a_bucket(processes: int) -> None:
     """Processes on one store draw a bucket up together, and none of them is refused."""
 
     async def test() -> None:
-        api, store = Api(limit=20), MemoryStore()
+        api, store = Api(limit=20), clocked()
         everyone = [Process(api, store) for _ in range(processes)]
         calls = 100 // processes
         await asyncio.gather(*(one.call() for one in everyone for _ in range(calls)))
@@ -578,7 +602,7 @@ class Slow(MemoryStore):
 @in_virtual_time
 async def test_processes_whose_writes_meet() -> None:
     """Who loses the race for a share reads again, and nothing is drawn twice."""
-    api, store = Api(limit=20, delay=0.003), Slow()
+    api, store = Api(limit=20, delay=0.003), clocked(Slow)
     everyone = [Process(api, store) for _ in range(5)]
     await asyncio.gather(*(one.call() for one in everyone for _ in range(20)))
     assert api.refused == 0
@@ -589,7 +613,7 @@ async def test_processes_whose_writes_meet() -> None:
 @in_virtual_time
 async def test_another_program_on_a_shared_bucket() -> None:
     """What others draw shows in the reports; the few refusals are waited out."""
-    api, store = Api(), MemoryStore()
+    api, store = Api(), clocked()
     everyone = [Process(api, store) for _ in range(5)]
 
     async def draw() -> None:
