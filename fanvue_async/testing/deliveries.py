@@ -41,7 +41,7 @@ class Address:
 
 @attrs.frozen
 class Delivered:
-    """One delivery, as an address answered it."""
+    """One delivery, and the response to it."""
 
     url: str
     type: str
@@ -49,13 +49,13 @@ class Delivered:
     id: str
     """The event's id."""
     status: int
-    """The status of the answer; 0 if none came in time."""
+    """The status of the response; 0 if none came in time."""
 
 
 class Deliveries:
     """As ``fake.webhooks``: addresses that are told what happens in the fake.
 
-    Each event is sent again until it is answered with a 2xx, as Fanvue does, and signed anew each
+    Each event is sent again until a 2xx comes, as Fanvue does, and signed anew each
     time (assumed). All methods may be called from any thread and event loop; the deliveries run in
     that of the server.
     """
@@ -91,7 +91,7 @@ class Deliveries:
             timeout: seconds that the address has to answer. Fanvue's 10 by default.
             pause: seconds until a delivery without a 2xx is sent again.
             attempts: how often a delivery is sent at most.
-            repeats: how often it is sent again although it was answered with a 2xx.
+            repeats: how often it is sent again although a 2xx came.
             shuffle: each event waits a random time up to these seconds, so that they arrive out of
                 order; in the same order each time.
 
@@ -123,18 +123,18 @@ class Deliveries:
             The signing secret.
 
         Raises:
-            ValueError: the probe was not answered with a 2xx.
+            ValueError: the response to the probe was no 2xx.
 
         """
         async with _session(10.0) as session:
             status = await _post(session, url, b"{}", {})
         if status not in _SUCCESS:
-            raise ValueError(f"the probe of {url} was answered {status}, not 2xx")
+            raise ValueError(f"the response of {url} to the probe was {status}, not 2xx")
         self.add(url, secret=secret, events=events, **options)
         return secret
 
     async def settled(self) -> None:
-        """Wait until every event so far was answered with a 2xx, or given up."""
+        """Wait until a 2xx came for every event so far, or it was given up."""
         await self._on_loop(self._settled)
 
     async def aclose(self) -> None:
@@ -224,7 +224,7 @@ async def _deliver(
 async def _post(
     session: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str]
 ) -> int:
-    """Return the status of the answer; 0 if none came."""
+    """Return the status of the response; 0 if none came."""
     sent = {"Content-Type": "application/json", **headers}
     try:
         async with session.post(url, data=body, headers=sent, allow_redirects=False) as response:

@@ -191,7 +191,7 @@ class FakeFanvue(Account, ScriptedServer):
             signed_at: the unix seconds that the signature tells, by default now.
 
         Returns:
-            The statuses of the answers; 0 where none came within 10 seconds.
+            The statuses of the responses; 0 where none came within 10 seconds.
 
         """
         return await deliver(
