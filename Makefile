@@ -50,6 +50,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/run.py $(ARGS)
 	$(BIN)/python tests/benchmarks/reading.py
 	$(BIN)/python tests/benchmarks/uploads.py
+	$(BIN)/python tests/benchmarks/webhooks.py
 
 chaos: $(VENV)/.dev
 	$(BIN)/python tests/faults/chaos.py $(ARGS)

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import attrs
 
+from fanvue_async.config import checked_store
 from fanvue_async.engine.cancels import kept
 from fanvue_async.engine.wire import uuid_text
 from fanvue_async.errors import LASTING, FanvueError, InvalidArgumentError, StoreError
@@ -100,15 +101,18 @@ def each(  # noqa: PLR0913 - what is to be done, and how
 
     Raises:
         InvalidArgumentError: an argument is invalid, or later, an item needs a ``key``.
+        ConfigurationError: ``store`` is no store.
 
     """
     if key is str:
         key = _text_of
+    if not isinstance(items, Iterable | AsyncIterable):
+        raise InvalidArgumentError("items must be an iterable, or an asynchronous one")
     if not callable(call):
         raise InvalidArgumentError("call must be a function that returns an awaitable")
     if type(concurrency) is not int or not 0 < concurrency <= _MAX_CONCURRENCY:
         raise InvalidArgumentError(f"concurrency must be an int, 1 to {_MAX_CONCURRENCY:,}")
-    worker = _Worker(call, store, _prefix(name), key, repeat_unknown=repeat_unknown)
+    worker = _Worker(call, checked_store(store), _prefix(name), key, repeat_unknown=repeat_unknown)
     return Bulk(items, worker, concurrency)
 
 
@@ -120,7 +124,7 @@ async def progress(name: str, *, store: Store) -> Progress:
 
     """
     counts = dict.fromkeys((*get_args(Outcome), _BEGUN), 0)
-    async for mark_key in store.keys(_prefix(name)):
+    async for mark_key in checked_store(store).keys(_prefix(name)):
         entry = await store.get(mark_key)
         if entry is not None:
             counts[_state(entry)] += 1
@@ -135,7 +139,7 @@ async def forget(name: str, *, store: Store) -> None:
         StoreError: the store failed.
 
     """
-    async for mark_key in store.keys(_prefix(name)):
+    async for mark_key in checked_store(store).keys(_prefix(name)):
         await store.delete(mark_key)
 
 

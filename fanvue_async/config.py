@@ -133,10 +133,21 @@ class RetryPolicy:
         return cls(max_attempts=1)
 
 
-def _is_store(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    methods = ("get", "put", "delete", "keys")
-    if value is not None and not all(callable(getattr(value, name, None)) for name in methods):
-        raise ConfigurationError(f"{attribute.name} must be a Store")
+def checked_store(value: Store) -> Store:
+    """Return a store.
+
+    Raises:
+        ConfigurationError: it is none.
+
+    """
+    if isinstance(value, Store):
+        return value
+    raise ConfigurationError("store must be a fanvue_async.stores.Store")
+
+
+def _is_store(_: Any, __: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        checked_store(value)
 
 
 def _is_hook(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -18,6 +18,7 @@ from typing import Self
 from uuid import UUID
 
 from fanvue_async.client import CreatorClient, FanvueClient
+from fanvue_async.config import checked_store
 from fanvue_async.engine.operation import uuid_of
 from fanvue_async.errors import (
     LASTING,
@@ -63,6 +64,7 @@ class Inbox:
 
     Raises:
         InvalidArgumentError: ``name`` is invalid.
+        ConfigurationError: ``store`` is no store.
 
     """
 
@@ -77,7 +79,7 @@ class Inbox:
         if name is not None and not (isinstance(name, str) and 0 < len(name) <= _NAME_LENGTH):
             raise InvalidArgumentError(f"name must be a str of 1 to {_NAME_LENGTH} characters")
         self._fanvue = fanvue
-        self._positions = _Positions(store)
+        self._positions = _Positions(checked_store(store))
         self._name = name
         self._on_error = on_error
         self._denied: dict[str, str] = {}  # at which message a chat was denied at the last look

@@ -15,6 +15,7 @@ from fanvue_async import (
     AuthenticationError,
     BadRequestError,
     ClientStateError,
+    ConfigurationError,
     InvalidArgumentError,
     NoAnswerError,
     NotSentError,
@@ -503,12 +504,23 @@ async def test_a_mark_that_another_sets_in_between(store: MemoryStore, *, before
         ({"concurrency": 0}, "concurrency"),
         ({"concurrency": True}, "concurrency"),
         ({"call": None}, "call"),
+        ({"items": None}, "items"),
     ],
 )
 def test_arguments_that_make_no_sense(
     store: MemoryStore, options: dict[str, object], message: str
 ) -> None:
     """They are refused before anything is done."""
-    arguments = {"call": Work(), "name": NAME, **options}
+    arguments: Any = {"items": [1], "call": Work(), "store": store, "name": NAME, **options}
     with pytest.raises(InvalidArgumentError, match=message):
-        bulk.each([1], arguments.pop("call"), store=store, **arguments)  # type: ignore[arg-type] # of a table
+        bulk.each(**arguments)
+
+
+async def test_what_is_no_store_is_refused() -> None:
+    """Before anything is done, too."""
+    no_store: Any = {}
+    with pytest.raises(ConfigurationError, match="store"):
+        bulk.each([1], Work(), store=no_store, name=NAME)
+    for use in (bulk.progress, bulk.forget):
+        with pytest.raises(ConfigurationError, match="store"):
+            await use(NAME, store=no_store)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
 
 from fanvue_async import (
     AuthenticationError,
+    ConfigurationError,
     FanvueClient,
     InvalidArgumentError,
     PermissionDeniedError,
@@ -450,3 +451,9 @@ def test_a_name_that_makes_no_sense_is_refused(
     """Only a text of 1 to 200 characters is taken."""
     with pytest.raises(InvalidArgumentError, match="name"):
         Inbox(client, store=store, name=name)
+
+
+def test_what_is_no_store_is_refused(client: FanvueClient) -> None:
+    """When it is made, and not when it is first used."""
+    with pytest.raises(ConfigurationError, match="store"):
+        Inbox(client, store=cast("Any", None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,14 +121,23 @@ async def test_the_hook_tells_of_waits(caplog: pytest.LogCaptureFixture) -> None
     assert caplog.text.count("on_wait hook raised") == 1
 
 
-async def test_the_deadline_ends_a_wait(limited: FakeFanvue) -> None:
-    """A wait that turned out longer than it looked ends with the call's deadline."""
+@pytest.mark.parametrize("blocked", [0.0, 0.35])
+async def test_the_deadline_ends_a_wait(limited: FakeFanvue, blocked: float) -> None:
+    """A wait that turned out longer than it looked ends with the call's deadline.
+
+    So does one that begins so late, in a loop that was blocked, that no wait would be in time.
+    """
+
+    def looked_short(_: int) -> float:
+        time.sleep(blocked)
+        return 0.0
+
     client = on(limited, timeout=Timeout(total=0.3))
     async with client:
         await use_up(client.with_options(timeout=Timeout(total=30.0)))
         bucket = client._session.terms.bucket(client._session.terms.credential.fixed, None)  # type: ignore[union-attr] # there are some
         gate = bucket.gates.main  # type: ignore[union-attr] # there are some
-        gate.seconds_for = lambda _: 0.0  # type: ignore[method-assign] # it looked short
+        gate.seconds_for = looked_short  # type: ignore[method-assign]
         with pytest.raises(DeadlineExceededError):
             await client.chats.create(USER)
 

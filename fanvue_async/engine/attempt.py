@@ -42,7 +42,7 @@ async def attempt(call: Call[Any], *, again: bool = False) -> Failed | None:
     assert task is not None  # else it was refused
     started = pool.clockwork.clock() if again else call.started
     if call.deadline <= started:
-        return call.failed(_deadline_exceeded(call))
+        return call.failed(call.too_late())
     if call.request.headers is not None:
         http = pool.foreign()
     elif terms.credential is None:
@@ -175,16 +175,11 @@ def _end_of(call: Call[Any], result: Failure | None) -> Answer | Failure:
     if call.body is not None and call.body.answer is not None:
         return call.body.answer  # an error's body that never ended: the status decides
     if not call.bounded_by_attempt:
-        return _deadline_exceeded(call)
+        return call.too_late()
     seconds = f"within {call.terms.bounds.timeout.attempt:g} s"
     if call.left:
         return Failure(errors.NoAnswerError, f"no response {seconds}", transient=True)
     return Failure(errors.NotSentError, f"no connection {seconds}", transient=True)
-
-
-def _deadline_exceeded(call: Call[Any]) -> Failure:
-    seconds = call.terms.bounds.timeout.total
-    return Failure(errors.DeadlineExceededError, f"not done within {seconds:g} s")
 
 
 def _headers_of(request: Request[Any], bearer: Bearer | None) -> Mapping[str, str] | None:

@@ -125,6 +125,11 @@ class Call(Generic[T]):
             return None
         return self.failed(failure)
 
+    def too_late(self) -> Failure:
+        """Say that its time is up."""
+        seconds = self.terms.bounds.timeout.total
+        return Failure(errors.DeadlineExceededError, f"not done within {seconds:g} s")
+
     def failed(self, failure: Failure) -> Failed:
         """Make the error of an attempt without a usable response."""
         left = self.left

@@ -36,6 +36,8 @@ async def take(call: Call[Any]) -> Failure | None:
     try:
         await gate.enter(min(call.deadline, call.wait_until), first=first)
     except TooLongError as error:
+        if pool.clockwork.clock() >= call.deadline:
+            return call.too_late()
         return Failure(
             errors.RateLimitError,
             f"the rate limit allows this call in {error.seconds:.1f} s, which is later than its "

@@ -15,7 +15,7 @@ from fanvue_async.client import FanvueClient
 from fanvue_async.engine.cancels import to_its_end
 from fanvue_async.engine.credentials import Secret
 from fanvue_async.engine.waits import this_task
-from fanvue_async.errors import ConfigurationError
+from fanvue_async.errors import ConfigurationError, InvalidArgumentError
 from fanvue_async.oauth import sign_in as browser
 from fanvue_async.oauth.connecting import Connecting
 from fanvue_async.oauth.endpoint import Endpoint
@@ -27,7 +27,6 @@ from fanvue_async.oauth.token import AccountToken
 from fanvue_async.stores import Entry, Store
 
 _ACCOUNT_LENGTH = 256
-_METHODS = ("get", "put", "delete", "keys")
 
 
 class OAuthApp:
@@ -85,7 +84,7 @@ class OAuthApp:
         self._auth_url = config.checked_base_url(auth_url, "auth_url", allow_http=allow_http)
         self._client_id = client_id
         self._redirect_uri = _checked_redirect_uri(redirect_uri)
-        self._store = _checked_store(store)
+        self._store = config.checked_store(store)
         hook = Hook(config.checked_hook(on_sign_in_required, "on_sign_in_required"))
         pace = _pace or Pace()
         self._client = FanvueClient(
@@ -152,11 +151,14 @@ class OAuthApp:
                 code is not good (any more); ``error`` and ``error_description`` say which.
             TokenError: the authorization server failed. Let the creator sign in again.
             ConfigurationError: client id or secret is refused, or the name cannot work.
+            InvalidArgumentError: ``sign_in`` is not a `SignIn`.
             StoreError: the store failed.
             ClientStateError: the app is closed.
             FanvueError: the API did not tell the creator's UUID; call it again.
 
         """
+        if not isinstance(sign_in, SignIn):
+            raise InvalidArgumentError("sign_in must be what sign_in() returned")
         callback = Secret(callback_url)
         del callback_url  # out of this frame, which a traceback with locals would show
         code = browser.code_of(callback, sign_in)
@@ -174,8 +176,8 @@ class OAuthApp:
 
     def token(self, account: str) -> AccountToken:
         """Return the provider of an account's token, always the same one, connected or not."""
+        checked_account(account)
         if account not in self._tokens:
-            checked_account(account)
             pool = self._client._session.terms.pool  # noqa: SLF001 - of this package
             self._tokens[account] = AccountToken(
                 account, self._renewals, self._tasks, lambda: pool.refusal(this_task())
@@ -285,18 +287,12 @@ def _is_text(secret: Secret) -> bool:
 
 def _checked_redirect_uri(uri: str) -> str:
     try:
-        parts = urlsplit(uri)
-    except (ValueError, AttributeError):
+        parts = urlsplit(uri if isinstance(uri, str) else "")
+    except ValueError:
         parts = urlsplit("")
     if not parts.scheme or not parts.netloc or "#" in uri:
         raise ConfigurationError("redirect_uri must be an absolute URL without a fragment")
     return uri
-
-
-def _checked_store(store: Store) -> Store:
-    if not all(callable(getattr(store, name, None)) for name in _METHODS):
-        raise ConfigurationError("store must be a fanvue_async.stores.Store")
-    return store
 
 
 def _checked_timeout(timeout: float, longest: float) -> config.Timeout:

@@ -11,7 +11,7 @@ from fanvue_async.errors import ClientStateError
 from fanvue_async.stores import ANY, Condition, Entry
 from fanvue_async.stores.rules import (
     Owner,
-    check_expiry,
+    check_content,
     check_key,
     check_prefix,
     matches,
@@ -51,7 +51,7 @@ class MemoryStore:
         """Write ``value`` if the key has this version; return the new version or None."""
         self._check()
         check_key(key)
-        check_expiry(expires_in)
+        check_content(value, expires_in)
         self._forget_expired()
         if not matches(self._current(key), version):
             return None

@@ -17,7 +17,7 @@ from fanvue_async.stores import ABSENT, ANY, Condition, Entry
 from fanvue_async.stores.rules import (
     VERSION_LENGTH,
     Owner,
-    check_expiry,
+    check_content,
     check_key,
     check_prefix,
     new_version,
@@ -92,7 +92,7 @@ class RedisStore:
     ) -> str | None:
         """Write ``value`` if the key has this version; return the new version or None."""
         check_key(key)
-        check_expiry(expires_in)
+        check_content(value, expires_in)
         new = new_version()
         life = "" if expires_in is None else str(math.ceil(1_000 * expires_in))
         writing = self._changing(key, version, new.encode() + value, life)

@@ -6,6 +6,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from fanvue_async.engine.wire import is_unicode
 from fanvue_async.errors import ClientStateError, InvalidArgumentError
 from fanvue_async.stores import ABSENT, ANY
 
@@ -33,12 +34,17 @@ def check_key(key: str) -> None:
     """Refuse a key that some database could not hold.
 
     Raises:
-        InvalidArgumentError: it is not 1 to 1,000 characters of valid Unicode without NUL.
+        InvalidArgumentError: it is not a str of 1 to 1,000 characters of valid Unicode without NUL.
 
     """
-    if not 0 < len(key) <= _KEY_LENGTH or "\0" in key or not _is_unicode(key):
+    if (
+        not isinstance(key, str)
+        or not 0 < len(key) <= _KEY_LENGTH
+        or "\0" in key
+        or not is_unicode(key)
+    ):
         raise InvalidArgumentError(
-            "a key must be 1 to 1,000 characters of valid Unicode, without NUL"
+            "a key must be a str of 1 to 1,000 characters of valid Unicode, without NUL"
         )
 
 
@@ -48,14 +54,18 @@ def check_prefix(prefix: str) -> None:
         check_key(prefix)
 
 
-def check_expiry(expires_in: float | None) -> None:
-    """Refuse an expiry that is not a positive number of seconds.
+def check_content(value: bytes, expires_in: float | None) -> None:
+    """Refuse a value that is not bytes, and an expiry that is not a positive number of seconds.
 
     Raises:
-        InvalidArgumentError: it is 0, negative, not finite, or longer than 100 years.
+        InvalidArgumentError: one of them; 0, infinity and more than 100 years are no expiry.
 
     """
-    if expires_in is not None and not 0 < expires_in <= _LONGEST:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise InvalidArgumentError("a value must be bytes")
+    if expires_in is None:
+        return
+    if not isinstance(expires_in, int | float) or not 0 < expires_in <= _LONGEST:
         raise InvalidArgumentError("expires_in must be more than 0 seconds and at most 100 years")
 
 
@@ -79,11 +89,3 @@ class Owner:
             raise ClientStateError(
                 f"this {self._name} belongs to the process that made it; make one after the fork"
             )
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

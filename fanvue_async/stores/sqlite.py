@@ -18,7 +18,7 @@ from fanvue_async.errors import ClientStateError, ConfigurationError, StoreError
 from fanvue_async.stores import ANY, Condition, Entry
 from fanvue_async.stores.rules import (
     Owner,
-    check_expiry,
+    check_content,
     check_key,
     check_prefix,
     matches,
@@ -89,10 +89,11 @@ class SQLiteStore:
         busy_timeout: float = 5.0,
         _clock: Callable[[], float] = time.time,
     ) -> None:
-        self._path = os.fspath(path)
+        self._path = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
         if not self._path or self._path == ":memory:":
             raise ConfigurationError("SQLiteStore needs the path of a file; see MemoryStore")
-        if not 0 <= busy_timeout <= 3_600:  # noqa: PLR2004 - an hour
+        is_number = isinstance(busy_timeout, int | float)
+        if not is_number or not 0 <= busy_timeout <= 3_600:  # noqa: PLR2004 - an hour
             raise ConfigurationError("busy_timeout must be 0 to 3,600 seconds")
         self._busy_timeout = busy_timeout
         self._owner = Owner("SQLiteStore")
@@ -116,7 +117,7 @@ class SQLiteStore:
     ) -> str | None:
         """Write ``value`` if the key has this version; return the new version or None."""
         check_key(key)
-        check_expiry(expires_in)
+        check_content(value, expires_in)
         work = self._file.putting(key, value, version, expires_in)
         del value  # the traceback of a failure may show the locals of this frame
         return await self._run("put", work, writes=True)

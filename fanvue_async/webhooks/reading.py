@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from fanvue_async.errors import MalformedEventError
+from fanvue_async.errors import InvalidArgumentError, MalformedEventError
 from fanvue_async.webhooks import events, flat
 from fanvue_async.webhooks.fields import (
     checkout_link,
@@ -26,7 +26,7 @@ from fanvue_async.webhooks.fields import (
     user,
     whole,
 )
-from fanvue_async.webhooks.signature import MAX_BODY
+from fanvue_async.webhooks.signature import MAX_BODY, check_body
 
 if TYPE_CHECKING:
     from fanvue_async.webhooks.events import EventUser
@@ -51,14 +51,23 @@ def parse(body: bytes, *, type: str | None = None) -> events.Event:  # noqa: A00
         MalformedEventError: the body is no JSON object, or a field is not of the type that Fanvue
             documents. Nothing of the body is in the error. Where Fanvue documents no fields, one
             of an unexpected type is None.
+        InvalidArgumentError: ``body`` is not bytes, or ``type`` is not text.
 
     """
+    check_body(body)
+    check_type(type)
     try:
         return _event(body, type)
     except MalformedEventError as error:
         sentence = error.message
     del body  # no frame and no context of what is raised shall hold it
     raise MalformedEventError(sentence)
+
+
+def check_type(told: str | None) -> None:
+    """Refuse what is no event's type."""
+    if told is not None and not isinstance(told, str):
+        raise InvalidArgumentError("type must be an event's type, such as 'message.received'")
 
 
 def _event(body: bytes, told: str | None) -> events.Event:

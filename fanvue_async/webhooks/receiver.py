@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from fanvue_async import config
 from fanvue_async.errors import (
     ConfigurationError,
     InvalidArgumentError,
@@ -18,7 +19,7 @@ from fanvue_async.stores import Store
 from fanvue_async.webhooks.deliveries import Deliveries
 from fanvue_async.webhooks.events import Event
 from fanvue_async.webhooks.handlers import ASGIApp, Endpoint
-from fanvue_async.webhooks.reading import parse
+from fanvue_async.webhooks.reading import check_type, parse
 from fanvue_async.webhooks.signature import (
     NO_TOLERANCE,
     TOLERANCE,
@@ -80,7 +81,7 @@ class Webhooks:
         if not isinstance(name, str) or not name:
             raise ConfigurationError("name must be a non-empty str")
         self._tolerance = tolerance
-        self._deliveries = Deliveries(store, name, lease)
+        self._deliveries = Deliveries(config.checked_store(store), name, lease)
         self._worker = Worker(self._deliveries, lease)
 
     @asynccontextmanager
@@ -208,6 +209,7 @@ class Webhooks:
         return f"<Webhooks {'closed' if self._worker.closed else 'open'}>"
 
     def _endpoint(self, callback: Callback, told: str | None, *, probe: bool) -> Endpoint:
+        check_type(told)
         self._worker.register(callback)
         return Endpoint(self._open, self._worker, told, probe)
 

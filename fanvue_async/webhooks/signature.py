@@ -6,6 +6,7 @@ https://api.fanvue.com/docs/webhooks/signature-verification
 from __future__ import annotations
 
 import hmac
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -92,7 +93,7 @@ def verify(
         StaleWebhookError: the signature is right, its time is outside the tolerance.
         MalformedEventError: the body is longer than 1 MiB.
         ConfigurationError: ``secrets`` is empty or holds an empty one.
-        InvalidArgumentError: ``body`` is not bytes, or a time makes no sense.
+        InvalidArgumentError: ``body`` is not bytes, ``headers`` are none, or a time makes no sense.
 
     """
     error = judge(body, headers, Secrets.of(secrets), received_at, tolerance)
@@ -109,12 +110,16 @@ def judge(
     tolerance: float | None,
 ) -> WebhookError | None:
     """Return what is wrong with a delivery, or None."""
-    if not isinstance(body, bytes | bytearray | memoryview):
-        raise InvalidArgumentError("body must be the raw bytes of the request body")
+    check_body(body)
     now = moment(received_at)
     if not is_tolerance(tolerance):
         raise InvalidArgumentError(NO_TOLERANCE)
-    found = _signatures(headers)
+    try:
+        found = _signatures(headers)
+    except (TypeError, ValueError):
+        raise InvalidArgumentError(
+            "headers must be a mapping, or pairs of name and value"
+        ) from None
     if not any(found):
         return UnsignedWebhookError(f"the delivery has no {HEADER} header")
     if len(body) > MAX_BODY:
@@ -128,6 +133,12 @@ def judge(
             f"the delivery was not signed within {tolerance:g} s of its receipt"
         )
     return None
+
+
+def check_body(body: bytes) -> None:
+    """Refuse what are no bytes."""
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise InvalidArgumentError("body must be the raw bytes of the request body")
 
 
 def sign(body: bytes, secret: str | bytes, at: int) -> str:
@@ -158,7 +169,7 @@ def is_number(value: object) -> bool:
     return (
         isinstance(value, int | float)
         and not isinstance(value, bool)
-        and -float("inf") < value < float("inf")
+        and -sys.float_info.max <= value <= sys.float_info.max
     )
 
 

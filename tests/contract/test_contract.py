@@ -325,6 +325,7 @@ async def test_the_fake_limits_the_rate_as_documented() -> None:
 # That the judge can refuse
 
 
+@pytest.mark.timeout(120)  # the validator takes seconds of processor time
 def test_the_contract_is_valid_openapi() -> None:
     """The file is what other programs can read: OpenAPI 3.1."""
     document: Any = yaml.safe_load(CONTRACT.read_text())

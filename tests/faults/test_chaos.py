@@ -8,7 +8,7 @@ import traceback
 from typing import Any
 
 import pytest
-from faults.chaos import CONCURRENCY, run
+from faults.chaos import CONCURRENCY, Result, run
 from faults.scale import TOLERANCE
 
 _ON_UVLOOP = os.environ.get("FANVUE_TEST_LOOP") == "uvloop"
@@ -47,28 +47,34 @@ async def no_leaks_of_ours(no_leaks: None) -> None:
         )
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("no_leaks_of_ours")
-@pytest.mark.parametrize(("seed", "calls"), [(2, 500), (3, 250)], ids=["plain", "TLS"])
-async def test_chaos(seed: int, calls: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "calls", "is_hostile"),
+    [(2, 500, False), (3, 250, False), (4, 400, True)],
+    ids=["plain", "TLS", "hostile environment"],
+)
+async def test_chaos(seed: int, calls: int, *, is_hostile: bool) -> None:
     """Whatever the server does: typed, in time, truthful, nothing done twice, no answer mixed up.
 
-    And what the callers cancel ends as cancelled, and nothing else does.
+    And what the callers cancel ends as cancelled, and nothing else does. All of that also while
+    hooks, filters, tracers and a token provider do harm.
     """
-    result = await run(seed, calls, TOLERANCE, slack=3)
+    for slack in (3, 12):  # the longer deadlines are for a machine that is busy otherwise
+        result = await run(seed, calls, TOLERANCE, slack, is_hostile=is_hostile)
 
-    assert result.wrongs == []
-    # All this would be true of a server that does nothing, too.
-    assert sum(result.ends.values()) == calls > CONCURRENCY
-    assert len(result.played) > 50
-    assert len(result.ends) > 8
-    assert result.ends["done"] > calls / 5
-    assert result.ends["cancelled"] > calls / 100
+        assert result.wrongs == []
+        assert sum(result.ends.values()) == calls > CONCURRENCY
+        if _is_lively(result, calls):
+            return
+    pytest.fail(f"the promises were hardly tried: {result}")
 
 
-@pytest.mark.usefixtures("no_leaks_of_ours")
-async def test_chaos_in_a_hostile_environment() -> None:
-    """All of that holds while hooks, filters, tracers and a token provider do harm."""
-    result = await run(4, 400, TOLERANCE, slack=3, is_hostile=True)
-
-    assert result.wrongs == []
-    assert result.ends["done"] > 80
+def _is_lively(result: Result, calls: int) -> bool:
+    """Tell whether much happened: the promises are true of a server that does nothing, too."""
+    return (
+        len(result.played) > 50
+        and len(result.ends) > 8
+        and result.ends["done"] > calls / 5
+        and result.ends["cancelled"] > calls / 100
+    )

@@ -16,6 +16,7 @@ from fanvue_async import (
     ClientStateError,
     ConfigurationError,
     FanvueError,
+    InvalidArgumentError,
     SignInError,
     SignInRequiredError,
     StoreError,
@@ -53,6 +54,7 @@ _GOOD: dict[str, Any] = {
         ("redirect_uri", "https://bot.example/#fragment"),
         ("redirect_uri", "https://[bad"),
         ("redirect_uri", None),
+        ("redirect_uri", b"https://bot.example/back"),
         ("store", object()),
         ("auth_url", "http://auth.example"),
         ("timeout", 11),
@@ -87,9 +89,16 @@ def test_an_account_needs_a_name_or_the_scope_that_tells_it() -> None:
         app.sign_in(["read:chat"])
 
     assert app.sign_in(["read:chat"], account="anna").account == "anna"
-    for name in ("", "x" * 257, "a\n", None):
+    bad: list[Any] = ["", "x" * 257, "a\n", None, []]
+    for name in bad:
         with pytest.raises(ConfigurationError, match="account"):
-            app.token(cast("str", name))
+            app.token(name)
+
+
+async def test_a_sign_in_that_is_none() -> None:
+    """Nothing is sent for what a session has lost."""
+    with pytest.raises(InvalidArgumentError, match="sign_in"):
+        await OAuthApp(**_GOOD).connect(cast("Any", None), f"{BACK}?code=1")
 
 
 # The way through the browser

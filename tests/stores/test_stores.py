@@ -116,6 +116,9 @@ async def test_keys_and_expiries_that_no_store_takes(tmp_path: Path, redis: Redi
             for seconds in _BAD_EXPIRIES:
                 with pytest.raises(InvalidArgumentError, match="expires_in"):
                     await store.put("bad", b"", expires_in=seconds)
+            for value in (None, 5, "text"):
+                with pytest.raises(InvalidArgumentError, match="bytes"):
+                    await store.put("bad", cast("Any", value))
             with pytest.raises(InvalidArgumentError):
                 [key async for key in store.keys("a\0")]
             assert await store.get("bad") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -51,6 +52,11 @@ async def started(*arguments: str | Path, **environment: str) -> AsyncGenerator[
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+def complaints(errors: str) -> str:
+    """Leave out what asyncio's debug mode says of a slow machine."""
+    return re.sub(r"Executing <.*> took [0-9.]+ seconds\n", "", errors)
 
 
 async def until(reached: Callable[[], bool]) -> None:

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from support.deliveries import FAN, SECRET, encoded, envelope, headers
 from support.programs import until
 
-from fanvue_async import ClientStateError, ConfigurationError, StoreError
+from fanvue_async import ClientStateError, ConfigurationError, InvalidArgumentError, StoreError
 from fanvue_async.stores import MemoryStore
 from fanvue_async.webhooks import PaymentSucceeded, Webhooks
 from fanvue_async.webhooks.deliveries import Delivery
@@ -689,6 +689,8 @@ def test_one_receiver_has_one_callback() -> None:
         webhooks.asgi_app(Seen())
     with pytest.raises(ConfigurationError, match="async function"):
         webhooks.asgi_app(None)  # type: ignore[arg-type] # what is refused
+    with pytest.raises(InvalidArgumentError, match="type"):
+        webhooks.asgi_app(seen, type=5)  # type: ignore[arg-type] # what is refused
 
 
 async def test_no_log_holds_a_body_or_a_secret(caplog: pytest.LogCaptureFixture) -> None:

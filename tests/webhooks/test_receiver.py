@@ -278,13 +278,14 @@ async def test_a_store_that_stays_down_costs_a_warning(caplog: pytest.LogCapture
         {"lease": True},
         {"name": ""},
         {"name": None},
+        {"store": {}},
     ],
     ids=str,
 )
 async def test_settings_are_checked(options: dict[str, Any]) -> None:
     """When it is built, with no secret in the error."""
     with pytest.raises(ConfigurationError) as caught:
-        made(MemoryStore(), **options)
+        made(**{"store": MemoryStore(), **options})
 
     assert SECRET not in str(caught.value)
 
@@ -312,7 +313,7 @@ async def test_a_closed_one_is_refused() -> None:
             await use()
 
 
-@pytest.mark.parametrize("drain", [-1, float("nan"), None])
+@pytest.mark.parametrize("drain", [-1, float("nan"), None, 10**400])
 async def test_a_drain_is_seconds(drain: Any) -> None:
     """Anything else is refused."""
     with pytest.raises(InvalidArgumentError):
