@@ -290,7 +290,10 @@ class _Worker(Generic[T, V]):
 
     async def handle(self, item: T) -> Done[T, V] | _Busy | None:
         """Handle an item; None if it is settled, or came before in this run."""
-        mark = self._prefix + sha256(self._key(item).encode()).hexdigest()
+        key = self._key(item)
+        if not isinstance(key, str):
+            raise InvalidArgumentError(f"key must return a str, not a {type(key).__name__}")
+        mark = self._prefix + sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
         if mark in self._open:
             return None
         self._open.add(mark)

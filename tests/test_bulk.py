@@ -460,8 +460,11 @@ async def test_items_without_a_lasting_text_need_a_key(store: MemoryStore) -> No
         return [done.outcome async for done in each]
 
     assert await handled(UUID(int=1)) == ["done"]
+    assert await handled("half \ud83d") == ["done"]
     with pytest.raises(InvalidArgumentError, match="key must say what identifies a Work"):
         await handled(Work())
+    with pytest.raises(InvalidArgumentError, match="key must return a str, not a int"):
+        await handled(Work(), key=id)
     assert await handled(Work(), key=repr) == ["done"]
 
 

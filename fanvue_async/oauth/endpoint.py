@@ -161,7 +161,7 @@ def _pair(document: Secret) -> Pair | None:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value and wire.is_unicode(value) else None
 
 
 def _seconds(value: object) -> float:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import attrs
 
 from fanvue_async.engine.credentials import Secret
+from fanvue_async.engine.wire import whole_text
 from fanvue_async.errors import ConfigurationError, SignInError
 from fanvue_async.log import clean
 
@@ -97,7 +98,8 @@ def code_of(callback_url: Secret, sign_in: SignIn) -> Secret:
 def _query(callback_url: str) -> dict[str, str]:
     """Read the query; what is there twice is not there, since it could be read in two ways."""
     try:
-        fields = parse_qs(urlsplit(str(callback_url)).query, keep_blank_values=True)
+        query = urlsplit(whole_text(str(callback_url))).query
+        fields = parse_qs(query, keep_blank_values=True)
     except ValueError:
         return {}
     return {name: values[0] for name, values in fields.items() if len(values) == 1}

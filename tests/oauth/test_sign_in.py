@@ -217,6 +217,8 @@ _CHANGES: list[tuple[Callable[[str], str], str]] = [
     (lambda url: _with(url, code="of-another-application"), "invalid_grant"),
     (lambda _: "https://[bad", "another one"),
     (lambda _: "", "another one"),
+    (lambda _: "https://bot.example/back?state=half-\ud83d&code=x", "another one"),
+    (lambda url: url.replace("code=", "code=half-\ud83d"), "invalid_grant"),
 ]
 
 
@@ -258,6 +260,7 @@ async def test_a_creator_who_refuses(world: World) -> None:
         (200, "<html>Hello</html>", TokenError, "DecodeError"),
         (200, "{}", TokenError, "no token"),
         (200, "[]", TokenError, "no token"),
+        (200, '{"access_token":"\\ud83d"}', TokenError, "no token"),
         (200, "", TokenError, "no token"),
         (429, "{}", TokenError, "429"),
         (400, '{"error":"invalid_scope"}', SignInError, "invalid_scope"),
