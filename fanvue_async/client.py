@@ -23,7 +23,7 @@ from fanvue_async.engine.origin import Origin
 from fanvue_async.engine.pool import Pool
 from fanvue_async.engine.session import Session
 from fanvue_async.engine.terms import Bounds, Terms
-from fanvue_async.errors import ConfigurationError, RateLimit
+from fanvue_async.errors import RateLimit
 from fanvue_async.raw import Response, raw_request
 from fanvue_async.resources._resource import Resource
 
@@ -56,8 +56,6 @@ if TYPE_CHECKING:
     from fanvue_async.resources.tracking_links import TrackingLinksResource
     from fanvue_async.resources.users import Account, UsersResource
     from fanvue_async.resources.vault import VaultResource
-
-_ACCOUNT_LENGTH = 256
 
 
 class _Scoped:
@@ -105,7 +103,7 @@ class _Scoped:
         del access_token  # out of this frame, which a traceback with locals would show
         terms = self._session.terms.derive(
             credential=credentials.Credential(secret, "access_token") if secret else None,
-            account=None if account is ... else _checked_account(account),
+            account=None if account is ... else config.checked_account(account),
             timeout=None if timeout is ... else config.checked_timeout(timeout),
             retry=None if retry is ... else config.checked_retry(retry),
         )
@@ -532,9 +530,3 @@ class CreatorClient(_Scoped):
         from fanvue_async.resources.users import CREATOR_ACCOUNT  # noqa: PLC0415 - likewise
 
         return await self._session.call(CREATOR_ACCOUNT)
-
-
-def _checked_account(account: str) -> str:
-    if not isinstance(account, str) or not 0 < len(account) <= _ACCOUNT_LENGTH:
-        raise ConfigurationError(f"account must be a str of 1 to {_ACCOUNT_LENGTH} characters")
-    return config.plain_text(account)

@@ -35,6 +35,7 @@ _PATH = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 _VERSION = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _USER_AGENT = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?")
+_ACCOUNT_LENGTH = 256
 _HOST_LENGTH = 253
 _LABEL_LENGTH = 63
 
@@ -301,6 +302,14 @@ def checked_user_agent(text: str | None) -> str | None:
     if text is not None and not (isinstance(text, str) and _USER_AGENT.fullmatch(text)):
         raise ConfigurationError("user_agent must be up to 256 printable ASCII characters")
     return text if text is None else plain_text(text)
+
+
+def checked_account(name: str) -> str:
+    """Return the name of an account, which stands in logs and in keys of a store."""
+    is_text = isinstance(name, str) and 0 < len(name) <= _ACCOUNT_LENGTH
+    if not is_text or not plain_text(name).isprintable():
+        raise ConfigurationError("account must be a str of 1 to 256 printable characters")
+    return plain_text(name)
 
 
 def checked_hook(hook: _H | None, name: str = "on_retry") -> _H | None:

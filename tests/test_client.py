@@ -75,7 +75,7 @@ async def test_a_base_url_may_have_a_path(fake: FakeFanvue, prefix: str) -> None
 
 BAD_OPTIONS: dict[str, list[object]] = {
     "access_token": [None, "", "two words", "töken", "token\n", 5, b"token", object()],
-    "account": [None, "", "x" * 257, 5, UUID(USER)],
+    "account": [None, "", "x" * 257, 5, UUID(USER), "a\n", "half \ud83d"],
     "timeout": [None, "", "5", 0, -1, True, float("nan"), float("inf"), object()],
     "retry": [None, "", 3, "never", RetryPolicy],
 }

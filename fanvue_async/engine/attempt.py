@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fanvue_async import errors
 from fanvue_async.engine import turn
 from fanvue_async.engine.answers import Answer
+from fanvue_async.engine.call import too_late
 from fanvue_async.engine.exchange import exchange
 from fanvue_async.engine.failures import Failure
 from fanvue_async.engine.transport import RequestBody
@@ -42,7 +43,7 @@ async def attempt(call: Call[Any], *, again: bool = False) -> Failed | None:
     assert task is not None  # else it was refused
     started = pool.clockwork.clock() if again else call.started
     if call.deadline <= started:
-        return call.failed(call.too_late())
+        return call.failed(too_late(call))
     if call.request.headers is not None:
         http = pool.foreign()
     elif terms.credential is None:
@@ -175,7 +176,7 @@ def _end_of(call: Call[Any], result: Failure | None) -> Answer | Failure:
     if call.body is not None and call.body.answer is not None:
         return call.body.answer  # an error's body that never ended: the status decides
     if not call.bounded_by_attempt:
-        return call.too_late()
+        return too_late(call)
     seconds = f"within {call.terms.bounds.timeout.attempt:g} s"
     if call.left:
         return Failure(errors.NoAnswerError, f"no response {seconds}", transient=True)

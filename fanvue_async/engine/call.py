@@ -125,11 +125,6 @@ class Call(Generic[T]):
             return None
         return self.failed(failure)
 
-    def too_late(self) -> Failure:
-        """Say that its time is up."""
-        seconds = self.terms.bounds.timeout.total
-        return Failure(errors.DeadlineExceededError, f"not done within {seconds:g} s")
-
     def failed(self, failure: Failure) -> Failed:
         """Make the error of an attempt without a usable response."""
         left = self.left
@@ -181,3 +176,9 @@ class Call(Generic[T]):
             (self.pool.clockwork.now() - started) * 1000,
             self.attempts,
         )
+
+
+def too_late(call: Call[Any]) -> Failure:
+    """Say that the time of a call is up."""
+    seconds = call.terms.bounds.timeout.total
+    return Failure(errors.DeadlineExceededError, f"not done within {seconds:g} s")

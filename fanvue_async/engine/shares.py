@@ -227,7 +227,8 @@ class _StoredWindow:
 
     def __init__(self, store: Store, name: str) -> None:
         self._store = store
-        self._key = f"rate-limit/{sha256(name.encode()).hexdigest()}"
+        digest = sha256(name.encode("utf-8", "surrogatepass"))
+        self._key = f"rate-limit/{digest.hexdigest()}"
 
     async def read(self) -> tuple[Window | None, str | Condition]:
         entry = await self._store.get(self._key)

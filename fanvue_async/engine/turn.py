@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanvue_async import errors
 from fanvue_async.engine.answers import Answer
+from fanvue_async.engine.call import too_late
 from fanvue_async.engine.failures import Failure
 from fanvue_async.engine.gate import GateClosedError, TooLongError
 
@@ -37,7 +38,7 @@ async def take(call: Call[Any]) -> Failure | None:
         await gate.enter(min(call.deadline, call.wait_until), first=first)
     except TooLongError as error:
         if pool.clockwork.clock() >= call.deadline:
-            return call.too_late()
+            return too_late(call)
         return Failure(
             errors.RateLimitError,
             f"the rate limit allows this call in {error.seconds:.1f} s, which is later than its "

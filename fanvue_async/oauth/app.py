@@ -26,8 +26,6 @@ from fanvue_async.oauth.sign_in import SignIn
 from fanvue_async.oauth.token import AccountToken
 from fanvue_async.stores import Entry, Store
 
-_ACCOUNT_LENGTH = 256
-
 
 class OAuthApp:
     """An application that creators sign in to, and the tokens that they grant it.
@@ -121,7 +119,7 @@ class OAuthApp:
         """
         asked = browser.checked_scopes(scopes)
         if account is not None:
-            checked_account(account)
+            config.checked_account(account)
         elif "read:self" not in asked:
             raise ConfigurationError(
                 "without the scope read:self the account needs a name: sign_in(…, account=…)"
@@ -165,7 +163,7 @@ class OAuthApp:
         if account is None:
             account = sign_in.account
         if account is not None:
-            checked_account(account)
+            config.checked_account(account)
         self._start()
         return str(await self._finished(lambda: self._connect(sign_in, code, account)))
 
@@ -176,7 +174,7 @@ class OAuthApp:
 
     def token(self, account: str) -> AccountToken:
         """Return the provider of an account's token, always the same one, connected or not."""
-        checked_account(account)
+        config.checked_account(account)
         if account not in self._tokens:
             pool = self._client._session.terms.pool  # noqa: SLF001 - of this package
             self._tokens[account] = AccountToken(
@@ -203,7 +201,7 @@ class OAuthApp:
             ClientStateError: the app is closed; nothing was forgotten.
 
         """
-        checked_account(account)
+        config.checked_account(account)
         self._start()
         return bool(await self._finished(lambda: self._disconnect(account)))
 
@@ -265,19 +263,6 @@ class OAuthApp:
 
     def __repr__(self) -> str:
         return f"<OAuthApp {self._client_id!r} at {self._auth_url}>"
-
-
-def checked_account(account: str) -> str:
-    """Return the name of an account.
-
-    Raises:
-        ConfigurationError: it is not a str of 1 to 256 characters.
-
-    """
-    is_text = isinstance(account, str) and 0 < len(account) <= _ACCOUNT_LENGTH
-    if not is_text or not account.isprintable():
-        raise ConfigurationError("account must be a text of 1 to 256 printable characters")
-    return account
 
 
 def _is_text(secret: Secret) -> bool:
