@@ -88,9 +88,9 @@ class _Scoped:
 
         Args:
             access_token: whom to act for.
-            account: a name for whom the token belongs to, under which rate limit and retry quota
-                are kept when the token changes. Default: with a new token, the provider's
-                ``account``, else each token is its own account.
+            account: a name for whom the token belongs to, 1 to 256 printable characters, under
+                which rate limit and retry quota are kept when the token changes. Default: with a
+                new token, the provider's ``account``, else each token is its own account.
             timeout: a :class:`Timeout`, or a number of seconds for its ``total``.
             retry: when a call is tried again.
 
