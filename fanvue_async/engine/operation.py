@@ -333,6 +333,8 @@ def _query_text(key: str, value: object, name: str) -> str:
 def _kind(value: object) -> str:
     if isinstance(value, int | float):
         return f"a number that JSON cannot hold ({type(value).__name__})"
+    if isinstance(value, str):
+        return "text with a lone surrogate"
     if getattr(value, "tzinfo", ...) is None:
         return "a datetime without a time zone"
     return f"a value of type {type(value).__name__}"
