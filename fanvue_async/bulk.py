@@ -121,6 +121,7 @@ async def progress(name: str, *, store: Store) -> Progress:
 
     Raises:
         StoreError: the store failed.
+        InvalidArgumentError, ConfigurationError: ``name`` or ``store`` is none.
 
     """
     counts = dict.fromkeys((*get_args(Outcome), _BEGUN), 0)
@@ -137,6 +138,7 @@ async def forget(name: str, *, store: Store) -> None:
 
     Raises:
         StoreError: the store failed.
+        InvalidArgumentError, ConfigurationError: ``name`` or ``store`` is none.
 
     """
     async for mark_key in checked_store(store).keys(_prefix(name)):

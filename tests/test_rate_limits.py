@@ -137,7 +137,7 @@ async def test_the_deadline_ends_a_wait(limited: FakeFanvue, blocked: float) -> 
         await use_up(client.with_options(timeout=Timeout(total=30.0)))
         bucket = client._session.terms.bucket(client._session.terms.credential.fixed, None)  # type: ignore[union-attr] # there are some
         gate = bucket.gates.main  # type: ignore[union-attr] # there are some
-        gate.seconds_for = looked_short  # type: ignore[method-assign]
+        gate.seconds_for = looked_short  # type: ignore[method-assign] # what a test replaces
         with pytest.raises(DeadlineExceededError):
             await client.chats.create(USER)
 

@@ -438,6 +438,14 @@ async def test_a_window_whose_responses_were_all_lost_ends() -> None:
 
 
 @in_virtual_time
+async def test_any_account_has_a_shared_bucket() -> None:
+    """A provider may name it as it likes; its name is hashed, half an emoji too."""
+    process = Process(Api(), clocked(), account="half \ud83d")
+    await process.call()
+    process.gates.close()
+
+
+@in_virtual_time
 async def test_who_does_not_know_the_time_of_the_api_looks_now_and_then() -> None:
     """Not a thousand times a second, though the machine's clock is ahead of the API's."""
     api, store = Api(limit=1), clocked()
