@@ -94,7 +94,8 @@ class Peer(asyncio.Protocol):
     def be_deaf(self) -> None:
         """Read nothing more, but keep the connection."""
         self.is_deaf = True
-        self._transport.pause_reading()
+        if not self._is_closed:  # TLS that was lost and then closed cannot be paused any more
+            self._transport.pause_reading()
 
     def listen(self) -> None:
         """Read again what comes, and end when nothing comes any more."""
