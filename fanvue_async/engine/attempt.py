@@ -108,14 +108,18 @@ async def _get_ready(call: Call[Any], scope: Scope) -> Failure | None:
         if call.is_limited and call.gate is None and (failure := await turn.take(call)):
             return failure
         if not slots.take():
-            await slots.wait()
+            waiter = slots.join()
+            try:
+                await waiter
+            except BaseException:  # a cancel, or the end of a task that is thrown away
+                slots.leave(waiter)
+                raise
         call.has_slot = True
         if is_known_as_refused or not terms.is_refused(call.bearer):
             break
         # It grew old while the call waited. Another one is asked for, but not in here, where a
         # slow provider would hold the connections of other accounts up.
-        call.has_slot = False
-        slots.release()
+        call.release_slot()
         turn.give_back(call)
         call.bearer = None
     bounds = terms.bounds
@@ -141,8 +145,9 @@ async def _get_token(call: Call[Any], scope: Scope) -> Failure | None:
 
 
 def _body(call: Call[Any], scope: Scope) -> RequestBody:
-    request = call.request
-    body = RequestBody(request.body, request.content_type, call.pool.connections)
+    request, pool = call.request, call.pool
+    on_response = call.release_slot if pool.slots.waiters else None  # else that can wait, too
+    body = RequestBody(request.body, request.content_type, pool.connections, on_response)
     if request.on_progress is not None:
         body.on_piece = partial(_progressed, call, scope, request.on_progress)
     return body
@@ -159,12 +164,11 @@ def _progressed(
 
 def _finish(call: Call[Any], result: Answer | Failure | None, started: float) -> None:
     """Give back what the attempt has taken, however it ended."""
-    if call.has_slot:
-        call.pool.slots.release()
+    call.release_slot()
     if call.gate is not None:
         turn.end(call, result, started)
     if call.body is not None:
-        call.body.on_piece = None  # else they hold each other, with a large part
+        call.body.end()
 
 
 def _end_of(call: Call[Any], result: Failure | None) -> Answer | Failure:

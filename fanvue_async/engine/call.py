@@ -98,11 +98,19 @@ class Call(Generic[T]):
         """Whether the API may have processed it, if it ended right now."""
         return self._unknown or (self.left and not self.request.safe)
 
+    def release_slot(self) -> None:
+        """Hand its slot to whoever waits for one, if it has one still."""
+        if self.has_slot:
+            self.has_slot = False
+            self.pool.slots.release()
+
     def judge(self, result: Answer | Failure, started: float) -> Failed | None:
         """Turn the result of an exchange into the call's value or a typed error."""
         self.attempt_started = started
         if self.body is not None and logger.isEnabledFor(logging.DEBUG):
-            self._log(result, started)
+            outcome = result.status if isinstance(result, Answer) else result.error.__name__
+            seconds = self.pool.clockwork.now() - started
+            self.pool.notices.attempt(self.request.name, outcome, seconds, self.attempts)
         if isinstance(result, Failure):
             return self.failed(result)
         assert self.bucket is not None
@@ -166,16 +174,6 @@ class Call(Generic[T]):
 
     def _redact(self, text: str) -> str:
         return self.bearer.redact(text) if self.bearer is not None else text
-
-    def _log(self, result: Answer | Failure, started: float) -> None:
-        self.pool.notices.log(
-            logging.DEBUG,
-            "%s -> %s in %.0f ms, attempt %d",
-            self.request.name,
-            result.status if isinstance(result, Answer) else result.error.__name__,
-            (self.pool.clockwork.now() - started) * 1000,
-            self.attempts,
-        )
 
 
 def too_late(call: Call[Any]) -> Failure:

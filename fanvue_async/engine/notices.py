@@ -49,6 +49,11 @@ class Notices:
         self.log: Callable[..., None] = guarded_logger().log
         """Logs; what the application's logging raises changes no call's result."""
 
+    def attempt(self, operation: str, outcome: int | str, seconds: float, number: int) -> None:
+        """Log how an attempt ended: its status, or the class of its error."""
+        text = "%s -> %s in %.0f ms, attempt %d"
+        self.log(logging.DEBUG, text, operation, outcome, seconds * 1000, number)
+
     def unexpected(self, operation: str, kind: str | None, frames: str) -> None:
         """Log the first unexpected exception: its class and the frames it came through."""
         if not self._unexpected_told:

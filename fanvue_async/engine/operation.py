@@ -135,7 +135,8 @@ class Operation(Generic[T]):
         self.assumed: bool = assumed
         self.name: str = f"{method} {path}"
         """What errors and logs call it."""
-        self._reader: Callable[[bytes], T] | None = None
+        self.read: Callable[[Answer], T] = _Reader(returns)
+        """Makes the value of a success; one for all requests, for many may wait at once."""
         self._arguments = arguments or {}
         self._is_for_creators_only = path.startswith(CREATOR)
         self._names_a_creator = bucket_of(path) is not None
@@ -167,7 +168,7 @@ class Operation(Generic[T]):
             self.method,
             name,
             path,
-            self._read,
+            self.read,
             self.idempotent,
             self.safe,
             None if json is None else encode_json(json, name),
@@ -197,12 +198,22 @@ class Operation(Generic[T]):
     def _argument(self, parameter: str) -> str:
         return self._arguments.get(parameter) or snake(parameter)
 
-    def _read(self, answer: Answer) -> T:
-        if self._reader is None:
-            self._reader = _make_reader(self.returns)
-        if self.returns is str:
+
+class _Reader(Generic[T]):
+    """Makes the value of a success; how, it asks with the first one."""
+
+    __slots__ = ("_read", "_returns")
+
+    def __init__(self, returns: type[T] | None) -> None:
+        self._returns = returns
+        self._read: Callable[[bytes], T] | None = None
+
+    def __call__(self, answer: Answer) -> T:
+        if self._read is None:
+            self._read = _make_reader(self._returns)
+        if self._returns is str:
             answer.check_whole()
-        return self._reader(answer.content)
+        return self._read(answer.content)
 
 
 def _make_reader(returns: Any) -> Callable[[bytes], Any]:

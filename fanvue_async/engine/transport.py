@@ -12,12 +12,13 @@ import struct
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import attrs
 from aiohttp import http_parser
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.base_protocol import BaseProtocol
+    from aiohttp.http_parser import RawResponseMessage
+    from aiohttp.streams import StreamReader
 
     from fanvue_async.engine.answers import Answer
 
@@ -107,12 +110,41 @@ def _watch(socket: socket.socket | None) -> Callable[[int], object]:
     return poller.poll
 
 
-class Connector(aiohttp.TCPConnector):
-    """A connector that drops idle connections that are not fit for another request.
+class Connection(ResponseHandler):
+    """A connection that knows whether it is fit for another request, and when a response is whole.
 
-    What came unasked would be taken for the answer to the next request, and every later answer
-    would be one off: https://github.com/aio-libs/aiohttp/issues/13656
+    The latter it tells a turn of the event loop before its call goes on, so that who waits for a
+    connection goes on in the same turn. Then requests leave one by one as responses are read, and
+    not in crowds, whose new objects send Python's garbage collector round all that wait.
     """
+
+    __slots__ = ("_connections", "on_response")
+
+    def __init__(self, connections: Connections, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._connections = connections
+        self.on_response: Callable[[], None] | None = None
+        """Called once, when the response that is awaited has come to its end."""
+
+    def is_connected(self) -> bool:
+        """Tell whether it can be used; aiohttp asks that before it takes an idle one.
+
+        What came unasked would be taken for the answer to the next request, and every later answer
+        would be one off: https://github.com/aio-libs/aiohttp/issues/13656
+        """
+        return super().is_connected() and self._connections.is_fit(self)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Take the head of a response, and wait for the end of its body."""
+        super().feed_data(data, size)
+        message, content = data
+        if self.on_response is not None and message.code >= 200:  # noqa: PLR2004 - the last head
+            content.on_eof(self.on_response)
+            self.on_response = None
+
+
+class Connector(aiohttp.TCPConnector):
+    """A connector whose connections are ours, and know no context of a caller's."""
 
     def __init__(
         self,
@@ -128,24 +160,10 @@ class Connector(aiohttp.TCPConnector):
             keepalive_timeout=keepalive_expiry or None,  # aiohttp takes none with force_close
             ssl=True if ssl is None else ssl,
         )
+        # aiohttp has no public way to choose the class of its connections.
+        factory: Any = partial(Connection, connections, asyncio.get_running_loop())
+        self._factory = factory
         connections.are_checked = True
-        self._connections = connections
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[aiohttp.tracing.Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature of aiohttp
-    ) -> aiohttp.connector.Connection:
-        """Connect, or take an idle connection that is fit for another request."""
-        connection = await super().connect(req, traces, timeout)
-        # Not `if protocol`: one with nothing in its queue is false.
-        while (protocol := connection.protocol) is not None and not self._connections.is_fit(
-            protocol
-        ):
-            connection.close()
-            connection = await super().connect(req, traces, timeout)
-        return connection
 
     # A connection's handles in the event loop keep the context that it was made in for as long as
     # it lives, and the timer of the pool that of the call which started it. So both begin in an
@@ -233,18 +251,21 @@ class RequestBody(aiohttp.BytesPayload):
     _transport: asyncio.Transport | None = None
     _socket: socket.socket | None = None
     _protocol: BaseProtocol | None = None
+    _connection: Connection | None = None  # the protocol, if it is one of ours
 
     def __init__(
         self,
         content: bytes | memoryview | None,
         content_type: str,
         connections: Connections,
+        on_response: Callable[[], None] | None,
     ) -> None:
         # Not the base's __init__, which makes headers for each payload and warns about large ones.
         self._value: Any = content or b""
         self._size = len(self._value)
         self._headers = _content_headers(content_type)
         self._connections = connections
+        self._on_response = on_response
         self.empty: bool = content is None
         self.has_type: bool = content is not None and content_type != ""
 
@@ -263,6 +284,9 @@ class RequestBody(aiohttp.BytesPayload):
         self._transport = transport
         protocol: BaseProtocol = stream.protocol
         self._protocol = protocol
+        if self._on_response is not None and isinstance(protocol, Connection):
+            self._connection = protocol
+            protocol.on_response = self._on_response
         known = self._connections.find(protocol)
         self.reused = known is not None
         self._socket = (known or self._connections.add(protocol, transport)).socket
@@ -282,6 +306,13 @@ class RequestBody(aiohttp.BytesPayload):
             await writer.write(pieces[start:end])  # which waits while there is much left to send
             on_piece(end)
         transport.set_write_buffer_limits()  # as it was, for the next request
+
+    def end(self) -> None:
+        """Let go of the call and of the connection, which hold it."""
+        connection = self._connection
+        if connection is not None and connection.on_response is self._on_response:
+            connection.on_response = None  # no response came
+        self._on_response = self.on_piece = None
 
     def note_dead(self) -> None:
         """Suspect the neighbours of a reused connection that turned out dead."""

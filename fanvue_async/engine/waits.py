@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import Context
 from typing import Any, Self
@@ -28,7 +29,8 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self._free = count
-        self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        self.waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        """Who waits, in their order."""
 
     def take(self) -> bool:
         """Take a slot if one is free."""
@@ -37,23 +39,23 @@ class Slots:
             return True
         return False
 
-    async def wait(self) -> None:
-        """Wait until a slot is handed over."""
+    def join(self) -> asyncio.Future[None]:
+        """Queue up; the future is done when a slot is handed over. Who gives up must ``leave``."""
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters[waiter] = None
-        try:
-            await waiter
-        except BaseException:  # a cancel, or the end of a task that is thrown away
-            if waiter.done() and not waiter.cancelled():  # a slot was handed over in that moment
-                self.release()
-            else:
-                self._waiters.pop(waiter, None)
-            raise
+        self.waiters[waiter] = None
+        return waiter
+
+    def leave(self, waiter: asyncio.Future[None]) -> None:
+        """Give up waiting."""
+        if waiter.done() and not waiter.cancelled():  # a slot was handed over in that moment
+            self.release()
+        else:
+            self.waiters.pop(waiter, None)
 
     def release(self) -> None:
         """Hand the slot over to whoever waits longest."""
-        while self._waiters:
-            waiter, _ = self._waiters.popitem(last=False)
+        while self.waiters:
+            waiter, _ = self.waiters.popitem(last=False)
             if not waiter.done():
                 waiter.set_result(None)
                 return
@@ -68,19 +70,25 @@ class Scopes:
         """Whether new calls are refused."""
         self.ended: bool = False
         """Whether open waits are ended."""
-        self.open: set[Scope] = set()
+        self.timers: set[Timer] = set()
+        """Those that have open waits."""
         self._idle = asyncio.Event()
+
+    @property
+    def open(self) -> list[Scope]:
+        """The open waits."""
+        return [scope for timer in self.timers for scope in timer.scopes]
 
     def note_end(self) -> None:
         """Note that a wait has ended while the client closes."""
-        if not self.open:
+        if not self.timers:
             self._idle.set()
 
     async def drain(self, seconds: float) -> None:
         """Wait until no call is in flight, for at most so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self.open and not self.ended:  # a call goes from one wait to the next
+                while self.timers and not self.ended:  # a call goes from one wait to the next
                     self._idle.clear()
                     await self._idle.wait()
 
@@ -91,7 +99,7 @@ class Scopes:
         """
         self.ended = True
         self._idle.set()  # for whoever drains
-        if self.open:
+        if self.timers:
             self._idle.clear()
             # In a turn of its own, when no task runs: a cancel of one that does might reach it
             # after the scope. https://github.com/python/cpython/pull/117407
@@ -119,8 +127,15 @@ class Timer:
         self._ends: dict[Scope, float] = {}
         self._handle: asyncio.TimerHandle | None = None
 
+    @property
+    def scopes(self) -> Iterable[Scope]:
+        """Its open waits, in their order."""
+        return self._ends
+
     def start(self, scope: Scope) -> None:
         """End that wait when its time is up."""
+        if not self._ends:
+            scope.scopes.timers.add(self)
         loop = scope.task.get_loop()
         end = self._ends[scope] = loop.time() + self._seconds
         if self._handle is None:
@@ -129,9 +144,11 @@ class Timer:
     def stop(self, scope: Scope) -> None:
         """Leave that wait alone."""
         del self._ends[scope]
-        if not self._ends and self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        if not self._ends:
+            scope.scopes.timers.discard(self)
+            if self._handle is not None:
+                self._handle.cancel()
+                self._handle = None
 
     def _schedule(self, loop: asyncio.AbstractEventLoop, end: float) -> None:
         # In an empty context: a handle would keep that of the first caller alive as long as calls
@@ -161,10 +178,10 @@ class Scope:
     thousand of them in one turn of the loop; and entering it suspends nothing.
     """
 
-    __slots__ = ("_cancelling", "_scopes", "_timer", "expired", "task")
+    __slots__ = ("_cancelling", "_timer", "expired", "scopes", "task")
 
     def __init__(self, scopes: Scopes, timer: Timer, task: asyncio.Task[Any]) -> None:
-        self._scopes = scopes
+        self.scopes: Scopes = scopes
         self._timer = timer
         self.task: asyncio.Task[Any] = task
         self.expired: bool = False
@@ -173,14 +190,12 @@ class Scope:
     def __enter__(self) -> Self:
         self._cancelling = self.task.cancelling()
         self._timer.start(self)
-        self._scopes.open.add(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         self._timer.stop(self)
-        self._scopes.open.discard(self)
-        if self._scopes.closing:
-            self._scopes.note_end()
+        if self.scopes.closing:
+            self.scopes.note_end()
         # Every cancel is taken back by whoever asked for it; what is left is the caller's.
         is_ours = self.expired and self.task.uncancel() <= self._cancelling
         return is_ours and kind is asyncio.CancelledError

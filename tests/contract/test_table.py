@@ -184,7 +184,7 @@ def test_whatever_stands_in_a_response_is_read_or_refused(noun: ModuleType) -> N
                 around[key] = value
                 answer = Answer(200, {}, json.dumps(whole[0]).encode())
                 with suppress(MalformedBodyError):
-                    operation._read(answer)
+                    operation.read(answer)
             around[key] = usual
 
 

@@ -458,7 +458,7 @@ async def test_a_borrowed_connector_has_as_many_places_as_it_allows(
         await turns(20)
 
         assert len(server.paths) == places
-        assert len(client._session.terms.pool.slots._waiters) == 5
+        assert len(client._session.terms.pool.slots.waiters) == 5
         await client.aclose()
         await asyncio.wait(calls)
         assert all(isinstance(call.exception(), ClientStateError) for call in calls)

@@ -5,45 +5,123 @@ from __future__ import annotations
 import asyncio
 import time
 
+import aiohttp
 import pytest
-from support.stages import turns
+from support.stages import LoopServer, turns, until
+from support.users import USER
 
-from fanvue_async import FanvueClient, Timeout
-from fanvue_async.engine.waits import Scope, Scopes, Slots, Timer, this_task
+from fanvue_async import FanvueClient, Limits, Timeout
+from fanvue_async.engine.waits import Scope, Scopes, Timer, this_task
+
+_CREATED = b'HTTP/1.1 201 Created\r\nContent-Length: 19\r\n\r\n{"message":"hello"}'
 
 # The queue. That calls go through it in their order is in test_pool.py.
+
+_ALONE = Limits(max_connections=1)
 
 
 @pytest.mark.parametrize("cancelled_first", [True, False])
 @pytest.mark.parametrize("others", [0, 1])
 async def test_a_slot_is_not_lost_with_who_gave_up(*, cancelled_first: bool, others: int) -> None:
     """Who is cancelled in the queue, or with the slot in hand, leaves it to the next."""
-    slots = Slots(1)
-    assert slots.take()
-    waiters = [asyncio.create_task(slots.wait()) for _ in range(1 + others)]
-    await turns(1)
+    async with LoopServer() as server:
+        async with server.client(limits=_ALONE) as client:
+            slots = client._session.terms.pool.slots
+            assert slots.take()
+            calls = [asyncio.create_task(client.chats.create(USER)) for _ in range(1 + others)]
+            await until(lambda: len(slots.waiters) == len(calls))
 
-    if cancelled_first:
-        waiters[0].cancel()
-    slots.release()
-    waiters[0].cancel()
-    await asyncio.wait(waiters)
-
-    assert [waiter.cancelled() for waiter in waiters] == [True, False][: 1 + others]
-    assert slots.take() is (not others)
+            if cancelled_first:
+                calls[0].cancel()
+            slots.release()
+            calls[0].cancel()
+            await asyncio.wait(calls[:1])
+            assert calls[0].cancelled()
+            await until(lambda: len(server.paths) == others)
+            assert slots.take() is (not others)
+        await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def test_a_waiter_that_is_thrown_away_takes_no_slot() -> None:
     """A task that nobody holds any more is closed where it waits; its slot goes to others."""
-    slots = Slots(1)
-    assert slots.take()
-    waiter = slots.wait()
-    waiter.send(None)
-    waiter.close()
+    async with LoopServer() as server, server.client(limits=_ALONE) as client:
+        slots = client._session.terms.pool.slots
+        assert slots.take()
+        call = client.chats.create(USER)
+        call.send(None)
+        assert slots.waiters
+        call.close()
 
-    slots.release()
+        slots.release()
 
-    assert slots.take()
+        assert slots.take()
+
+
+class _Holding(LoopServer):
+    """Reads requests, and leaves the answers to the test."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _, transport: self.unanswered.append(transport))
+        self.unanswered: list[asyncio.Transport] = []
+
+    def say(self, *pieces: bytes) -> None:
+        """Send each of these to one of those who wait longest, and look no more at them."""
+        for piece in pieces:
+            self.unanswered.pop(0).write(piece)
+
+
+async def test_requests_leave_one_by_one_as_responses_are_read() -> None:
+    """Who waits for a connection is called as soon as a response is there, not after all of them.
+
+    A crowd that begins at once has the garbage collector look at all that wait, again and again.
+    """
+    order: list[str] = []
+
+    async def call(client: FanvueClient) -> None:
+        await client.chats.create(USER)
+        order.append("read")
+
+    async def on_start(*_: object) -> None:
+        order.append("sent")
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_start.append(on_start)
+    tracing.freeze()
+    async with _Holding() as server, server.client(limits=Limits(max_connections=2)) as client:
+        http = client._session.terms.pool.http
+        assert http is not None
+        http.trace_configs.append(tracing)
+        calls = [asyncio.create_task(call(client)) for _ in range(8)]
+        for _ in range(4):
+            await until(lambda: len(server.unanswered) == 2)
+            order.append("|")
+            server.say(_CREATED, _CREATED)
+        await asyncio.gather(*calls)
+
+    # The first two could not know that others would wait behind them.
+    waves = "".join(event[0] for event in order).split("|")
+    assert waves == ["ss", "rrss", "rsrs", "rsrs", "rr"]
+
+
+async def test_a_slot_goes_on_with_the_last_byte_of_a_response() -> None:
+    """Neither with an early hint nor with the first half of a body."""
+    async with _Holding() as server, server.client(limits=_ALONE) as client:
+        slots = client._session.terms.pool.slots
+        calls = [asyncio.create_task(client.chats.create(USER)) for _ in range(3)]
+        await until(lambda: server.unanswered)
+        server.say(_CREATED)
+        await until(lambda: server.unanswered)
+        (second,) = server.unanswered
+
+        for piece in (b"HTTP/1.1 103 Early Hints\r\n\r\n", _CREATED[:-5]):
+            second.write(piece)
+            await turns(10)
+            assert len(slots.waiters) == 1
+
+        server.say(_CREATED[-5:])
+        await until(lambda: server.unanswered)
+        server.say(_CREATED)
+        await asyncio.gather(*calls)
 
 
 # Scopes and timers. A test's waits end by the timer or never, so that no bound is needed.
@@ -83,7 +161,7 @@ async def test_each_wait_ends_at_its_own_time() -> None:
 
     assert all(end - begin > 0.028 for begin, end in zip(began, ended, strict=True))
     assert ended == sorted(ended)
-    assert scopes.open == set()
+    assert scopes.open == []
 
 
 async def test_who_leaves_early_holds_nobody_else_up() -> None:

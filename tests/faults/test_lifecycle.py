@@ -163,7 +163,7 @@ async def calls_in_all_phases() -> AsyncGenerator[Stage]:
             await start("TLS", lambda: server.connections == connections + EACH)
             server.stop_accepting()
             await start("connect", lambda: len(pool.scopes.open) == len(stage.all_calls))
-            await start("queue", lambda: len(pool.slots._waiters) == EACH)
+            await start("queue", lambda: len(pool.slots.waiters) == EACH)
             assert list(stage.calls) == list(PHASES)
             assert not any(call.done() for call in stage.all_calls)
             yield stage
@@ -206,7 +206,7 @@ async def test_cancels_are_honoured_in_all_phases() -> None:
                     slowest[phase] = max(slowest[phase], time.monotonic() - started)
                     assert call.cancelled(), phase
                     assert sum(call.done() for call in stage.all_calls) == done + 1
-                assert not places._waiters
+                assert not places.waiters
             assert sum(places.take() for _ in range(99)) == EACH * len(WITH_CONNECTION)
             assert not stage.client._session.terms.pool.scopes.open
             await stage.client.aclose()
@@ -227,7 +227,7 @@ async def test_closing_with_many_calls_in_the_queue(count: int, seconds: float) 
                 places = client._session.terms.pool
                 calls = [asyncio.create_task(client.chats.create(USER)) for _ in range(count)]
                 await until(lambda: server.requests == 100)
-                assert len(places.slots._waiters) == count - 100
+                assert len(places.slots.waiters) == count - 100
 
                 started = time.monotonic()
                 await client.aclose()

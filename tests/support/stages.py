@@ -324,7 +324,7 @@ async def stuck_in(phase: str, token: str = TOKEN) -> AsyncGenerator[Stage]:
             blockers.append(asyncio.create_task(client.chats.create(USER)))
             await until(lambda: server.paths)
         reached: dict[str, Callable[[], object]] = {
-            "queue": lambda: client._session.terms.pool.slots._waiters,
+            "queue": lambda: client._session.terms.pool.slots.waiters,
             "token": lambda: provider.stuck,
             "connect": lambda: server.connections,
             "back-off": lambda: slept,
