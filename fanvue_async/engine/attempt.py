@@ -146,7 +146,7 @@ async def _get_token(call: Call[Any], scope: Scope) -> Failure | None:
 
 def _body(call: Call[Any], scope: Scope) -> RequestBody:
     request, pool = call.request, call.pool
-    on_response = call.release_slot if pool.slots.waiters else None  # else that can wait, too
+    on_response = call.release_slot if pool.slots.waiters else None  # else `_finish` is in time
     body = RequestBody(request.body, request.content_type, pool.connections, on_response)
     if request.on_progress is not None:
         body.on_piece = partial(_progressed, call, scope, request.on_progress)

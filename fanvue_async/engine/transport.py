@@ -111,40 +111,33 @@ def _watch(socket: socket.socket | None) -> Callable[[int], object]:
 
 
 class Connection(ResponseHandler):
-    """A connection that knows whether it is fit for another request, and when a response is whole.
+    """A connection that tells the body of a request that its response has come to its end.
 
-    The latter it tells a turn of the event loop before its call goes on, so that who waits for a
-    connection goes on in the same turn. Then requests leave one by one as responses are read, and
-    not in crowds, whose new objects send Python's garbage collector round all that wait.
+    That is before the call itself goes on, and both go on in the next turn of the event loop: the
+    call, which lets go of the connection, then whoever waits for one. So calls do not begin in
+    crowds, whose new objects would send Python's garbage collector round all that wait.
     """
 
-    __slots__ = ("_connections", "on_response")
-
-    def __init__(self, connections: Connections, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
-        self._connections = connections
-        self.on_response: Callable[[], None] | None = None
-        """Called once, when the response that is awaited has come to its end."""
-
-    def is_connected(self) -> bool:
-        """Tell whether it can be used; aiohttp asks that before it takes an idle one.
-
-        What came unasked would be taken for the answer to the next request, and every later answer
-        would be one off: https://github.com/aio-libs/aiohttp/issues/13656
-        """
-        return super().is_connected() and self._connections.is_fit(self)
+        self.body: RequestBody | None = None
+        """What has left, if it wants to be told."""
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        """Take the head of a response, and wait for the end of its body."""
+        """Take the head of a response."""
         super().feed_data(data, size)
         message, content = data
-        if self.on_response is not None and message.code >= 200:  # noqa: PLR2004 - the last head
-            content.on_eof(self.on_response)
-            self.on_response = None
+        if self.body is not None and message.code >= 200:  # noqa: PLR2004 - the last head
+            content.on_eof(self.body.note_response)
+            self.body = None
 
 
 class Connector(aiohttp.TCPConnector):
-    """A connector whose connections are ours, and know no context of a caller's."""
+    """A connector that drops idle connections that are not fit for another request.
+
+    What came unasked would be taken for the answer to the next request, and every later answer
+    would be one off: https://github.com/aio-libs/aiohttp/issues/13656
+    """
 
     def __init__(
         self,
@@ -160,10 +153,27 @@ class Connector(aiohttp.TCPConnector):
             keepalive_timeout=keepalive_expiry or None,  # aiohttp takes none with force_close
             ssl=True if ssl is None else ssl,
         )
-        # aiohttp has no public way to choose the class of its connections.
-        factory: Any = partial(Connection, connections, asyncio.get_running_loop())
+        # aiohttp has no public way to choose the class of its connections, and types it as its own.
+        factory: Any = partial(Connection, asyncio.get_running_loop())
         self._factory = factory
         connections.are_checked = True
+        self._connections = connections
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature of aiohttp
+    ) -> aiohttp.connector.Connection:
+        """Connect, or take an idle connection that is fit for another request."""
+        connection = await super().connect(req, traces, timeout)
+        # Not `if protocol`: one with nothing in its queue is false.
+        while (protocol := connection.protocol) is not None and not self._connections.is_fit(
+            protocol
+        ):
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        return connection
 
     # A connection's handles in the event loop keep the context that it was made in for as long as
     # it lives, and the timer of the pool that of the call which started it. So both begin in an
@@ -251,7 +261,6 @@ class RequestBody(aiohttp.BytesPayload):
     _transport: asyncio.Transport | None = None
     _socket: socket.socket | None = None
     _protocol: BaseProtocol | None = None
-    _connection: Connection | None = None  # the protocol, if it is one of ours
 
     def __init__(
         self,
@@ -284,9 +293,6 @@ class RequestBody(aiohttp.BytesPayload):
         self._transport = transport
         protocol: BaseProtocol = stream.protocol
         self._protocol = protocol
-        if self._on_response is not None and isinstance(protocol, Connection):
-            self._connection = protocol
-            protocol.on_response = self._on_response
         known = self._connections.find(protocol)
         self.reused = known is not None
         self._socket = (known or self._connections.add(protocol, transport)).socket
@@ -297,6 +303,9 @@ class RequestBody(aiohttp.BytesPayload):
         on_piece = self.on_piece
         if on_piece is None or transport is None:
             await writer.write(self._value)
+            # Not before: as long as something is left to send, a response frees no connection.
+            if self._on_response is not None and isinstance(protocol, Connection):
+                protocol.body = self
             return
         # There is always a piece left to send while the next one is being made ready.
         transport.set_write_buffer_limits(high=2 * _PIECE, low=_PIECE)
@@ -308,11 +317,15 @@ class RequestBody(aiohttp.BytesPayload):
         transport.set_write_buffer_limits()  # as it was, for the next request
 
     def end(self) -> None:
-        """Let go of the call and of the connection, which hold it."""
-        connection = self._connection
-        if connection is not None and connection.on_response is self._on_response:
-            connection.on_response = None  # no response came
+        """Tell nobody anything any more, and leave the connection."""
         self._on_response = self.on_piece = None
+        if isinstance(self._protocol, Connection) and self._protocol.body is self:
+            self._protocol.body = None  # no response came
+
+    def note_response(self) -> None:
+        """Tell that the response has come to its end."""
+        if self._on_response is not None:  # else its call did not wait for that
+            self._on_response()
 
     def note_dead(self) -> None:
         """Suspect the neighbours of a reused connection that turned out dead."""

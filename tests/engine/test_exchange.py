@@ -341,6 +341,27 @@ async def test_what_nobody_asked_for_answers_nobody(unasked: str) -> None:
         assert server.connections == rounds or "unfinished" in unasked
 
 
+async def test_what_comes_while_a_tracer_waits_answers_nobody() -> None:
+    """An idle connection is looked at after the last code of others, not before it."""
+    with RawServer(read, echo) as server:
+
+        async def on_reuse(*_: object) -> None:
+            await server.say(UNASKED["an answer"])
+            await asyncio.sleep(0.01)
+
+        tracing = aiohttp.TraceConfig()
+        tracing.on_connection_reuseconn.append(on_reuse)
+        tracing.freeze()
+        async with server.client(limits=Limits(max_connections=1)) as client:
+            http = client._session.terms.pool.http
+            assert http is not None
+            http.trace_configs.append(tracing)
+            for number in range(4):
+                assert (await client.chats.create(user(number))).message == user(number)
+
+        assert len(server.requests) == server.connections == 4
+
+
 # Code of others in the middle of an exchange: tracing, and the owner of a borrowed session
 
 

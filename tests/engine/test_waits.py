@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+from typing import Any
 
 import aiohttp
 import pytest
 from support.stages import LoopServer, turns, until
 from support.users import USER
 
-from fanvue_async import FanvueClient, Limits, Timeout
+from fanvue_async import FanvueClient, FanvueError, Limits, RetryPolicy, Timeout
+from fanvue_async.engine.call import Call
+from fanvue_async.engine.transport import Connections, RequestBody
 from fanvue_async.engine.waits import Scope, Scopes, Timer, this_task
 
 _CREATED = b'HTTP/1.1 201 Created\r\nContent-Length: 19\r\n\r\n{"message":"hello"}'
@@ -18,6 +22,7 @@ _CREATED = b'HTTP/1.1 201 Created\r\nContent-Length: 19\r\n\r\n{"message":"hello
 # The queue. That calls go through it in their order is in test_pool.py.
 
 _ALONE = Limits(max_connections=1)
+_ONCE = RetryPolicy.never()
 
 
 @pytest.mark.parametrize("cancelled_first", [True, False])
@@ -70,6 +75,13 @@ class _Holding(LoopServer):
             self.unanswered.pop(0).write(piece)
 
 
+def _tracing(signal: str, receiver: Any) -> aiohttp.TraceConfig:
+    tracing = aiohttp.TraceConfig()
+    getattr(tracing, signal).append(receiver)
+    tracing.freeze()
+    return tracing
+
+
 async def test_requests_leave_one_by_one_as_responses_are_read() -> None:
     """Who waits for a connection is called as soon as a response is there, not after all of them.
 
@@ -84,13 +96,10 @@ async def test_requests_leave_one_by_one_as_responses_are_read() -> None:
     async def on_start(*_: object) -> None:
         order.append("sent")
 
-    tracing = aiohttp.TraceConfig()
-    tracing.on_request_start.append(on_start)
-    tracing.freeze()
     async with _Holding() as server, server.client(limits=Limits(max_connections=2)) as client:
         http = client._session.terms.pool.http
         assert http is not None
-        http.trace_configs.append(tracing)
+        http.trace_configs.append(_tracing("on_request_start", on_start))
         calls = [asyncio.create_task(call(client)) for _ in range(8)]
         for _ in range(4):
             await until(lambda: len(server.unanswered) == 2)
@@ -122,6 +131,75 @@ async def test_a_slot_goes_on_with_the_last_byte_of_a_response() -> None:
         await until(lambda: server.unanswered)
         server.say(_CREATED)
         await asyncio.gather(*calls)
+
+
+async def test_a_response_that_comes_before_its_request_has_left_hands_nothing_on() -> None:
+    """Its connection is of no use to who waits, and held as long as a tracer looks at it."""
+    go_on = asyncio.Event()
+
+    async def on_end(*_: object) -> None:
+        await go_on.wait()
+
+    async with _Holding() as server, server.client(limits=_ALONE) as client:
+        pool = client._session.terms.pool
+        first = asyncio.create_task(client.chats.create(USER))
+        await until(lambda: server.unanswered)
+        large = {"text": "x" * 8_000_000}  # more than the kernel takes
+        upload = asyncio.create_task(client.request("POST", "/x", json=large, idempotent=False))
+        last = asyncio.create_task(client.chats.create(USER))
+        await until(lambda: len(pool.slots.waiters) == 2)
+        assert pool.http is not None
+        pool.http.trace_configs.append(_tracing("on_request_end", on_end))
+        (transport,) = server.unanswered
+        server.say(_CREATED)
+        await first
+        transport.pause_reading()
+        await turns(10)
+
+        transport.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        await turns(10)
+        assert len(pool.slots.waiters) == 1
+
+        go_on.set()
+        with pytest.raises(FanvueError):
+            await upload
+        await until(lambda: server.unanswered)
+        server.say(_CREATED)
+        await last
+
+
+async def test_a_response_that_ends_after_its_attempt_hands_nothing_on() -> None:
+    """The slot may be that of the next attempt by then."""
+    told: list[str] = []
+    body = RequestBody(b"", "", Connections(), lambda: told.append("ended"))
+    body.note_response()
+    body.end()
+
+    body.note_response()
+
+    assert told == ["ended"]
+
+
+@pytest.mark.parametrize("answer", [_CREATED, b""], ids=["answered", "reset"])
+async def test_calls_of_a_crowd_leave_no_cycle(answer: bytes) -> None:
+    """With the garbage collector off, nothing is left of them."""
+
+    def reply(_: str, transport: asyncio.Transport) -> None:
+        transport.write(answer) if answer else transport.abort()
+
+    gc.collect()
+    gc.disable()
+    try:
+        limits = Limits(max_connections=2)
+        async with LoopServer(reply) as server, server.client(limits=limits, retry=_ONCE) as client:
+            calls = [client.chats.create(USER) for _ in range(20)]
+            await asyncio.gather(*calls, return_exceptions=True)
+            del calls
+            await turns(3)
+            left = sum(type(item) in {Call, RequestBody} for item in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left == 0
 
 
 # Scopes and timers. A test's waits end by the timer or never, so that no bound is needed.
@@ -162,6 +240,7 @@ async def test_each_wait_ends_at_its_own_time() -> None:
     assert all(end - begin > 0.028 for begin, end in zip(began, ended, strict=True))
     assert ended == sorted(ended)
     assert scopes.open == []
+    assert not scopes.timers
 
 
 async def test_who_leaves_early_holds_nobody_else_up() -> None:
