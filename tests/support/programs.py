@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,12 +46,13 @@ async def started(*arguments: str | Path, **environment: str) -> AsyncGenerator[
         env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         yield Program(process)
     finally:
-        if process.returncode is None:
-            process.kill()
+        with suppress(ProcessLookupError):  # with its children, which hold its output open
+            os.killpg(process.pid, signal.SIGKILL)
         await process.communicate()
 
 
