@@ -274,7 +274,7 @@ class RequestBody(aiohttp.BytesPayload):
         self._size = len(self._value)
         self._headers = _content_headers(content_type)
         self._connections = connections
-        self._on_response = on_response
+        self._on_response = on_response  # called when the response has come to its end
         self.empty: bool = content is None
         self.has_type: bool = content is not None and content_type != ""
 
